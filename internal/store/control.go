@@ -1,0 +1,176 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/usher-bi/usher/internal/access"
+)
+
+// ErrFinished means that a job has ended and can no longer be changed.
+var ErrFinished = errors.New("the job has ended already")
+
+const cancelJob = `
+UPDATE jobs SET status = 'canceling' WHERE ulid = $1 AND status IN ('queued', 'running')
+RETURNING id`
+
+const cancelTasks = `UPDATE tasks SET state = 'canceled', finished_at = now() WHERE job_id = $1 AND state = 'ready'`
+
+// Cancel withdraws every change of a job that has not been sent. Calls in
+// flight end as they would have. Canceling twice is the same as once; a job that
+// has completed returns [ErrFinished].
+func (s *Store) Cancel(ctx context.Context, id, actor string) error {
+	var number int64
+	err := s.inTx(ctx, "canceling the job", func(tx pgx.Tx) error {
+		err := tx.QueryRow(ctx, cancelJob, id).Scan(&number)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return alreadyCanceled(ctx, tx, id)
+		}
+		if err != nil {
+			return err
+		}
+		tag, err := tx.Exec(ctx, cancelTasks, number)
+		if err != nil {
+			return err
+		}
+		return writeAudit(ctx, tx, AuditEvent{
+			Actor: actor, Event: EventCanceled, Job: number, Detail: map[string]any{"tasks_withdrawn": tag.RowsAffected()},
+		})
+	})
+	if err != nil || number == 0 {
+		return err
+	}
+	return s.Finalize(ctx, number)
+}
+
+func alreadyCanceled(ctx context.Context, tx pgx.Tx, id string) error {
+	var status JobStatus
+	if err := tx.QueryRow(ctx, `SELECT status FROM jobs WHERE ulid = $1`, id).Scan(&status); err != nil {
+		return err
+	}
+	if status == JobCanceling || status == JobCanceled {
+		return nil
+	}
+	return fmt.Errorf("job %s is %s: %w", id, status, ErrFinished)
+}
+
+const finalizeJob = `
+WITH ended AS (
+    UPDATE jobs SET finished_at = now(), status = CASE status WHEN 'canceling' THEN 'canceled' ELSE 'completed' END
+    WHERE id = $1 AND status IN ('queued', 'running', 'canceling')
+      AND NOT EXISTS (SELECT FROM tasks WHERE job_id = $1 AND state IN ('ready', 'running'))
+    RETURNING id, status
+)
+INSERT INTO audit (actor, event, job_id, detail)
+SELECT 'usher', '` + EventFinished + `', id, jsonb_build_object('status', status) FROM ended`
+
+// Finalize ends a job whose last task has ended; otherwise it does nothing.
+// Whoever comes first ends it, exactly once.
+func (s *Store) Finalize(ctx context.Context, job int64) error {
+	_, err := s.pool.Exec(ctx, finalizeJob, job)
+	return outward("finishing the job", err)
+}
+
+const openJobs = `SELECT id FROM jobs WHERE status IN ('queued', 'running', 'canceling') ORDER BY id`
+
+// OpenJobs lists the numbers of all jobs that have not ended.
+func (s *Store) OpenJobs(ctx context.Context) ([]int64, error) {
+	rows, err := s.pool.Query(ctx, openJobs)
+	if err != nil {
+		return nil, outward("listing open jobs", err)
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	return ids, outward("listing open jobs", err)
+}
+
+const reclaim = `
+WITH lost AS (
+    UPDATE tasks t SET
+        state = 'ready', generation = t.generation + 1, due_at = now(), claimed_by = NULL, claimed_until = NULL,
+        attempts = t.attempts + unanswered.n, strikes = t.strikes + unanswered.n,
+        unsure = t.unsure OR unanswered.n > 0
+    FROM tasks o
+    CROSS JOIN LATERAL (
+        SELECT least(count(*), 1)::int AS n FROM calls c
+        WHERE c.job_id = o.job_id AND c.task_no = o.no AND c.generation = o.generation
+          AND NOT EXISTS (SELECT FROM answers a WHERE a.call_id = c.id)
+    ) unanswered
+    WHERE o.job_id = t.job_id AND o.no = t.no AND t.state = 'running' AND t.claimed_until < now()
+    RETURNING t.job_id, t.no, o.claimed_by, unanswered.n
+)
+INSERT INTO audit (actor, event, job_id, task_no, detail)
+SELECT 'usher', '` + EventReclaimed + `', job_id, no, jsonb_build_object('worker', claimed_by, 'call_unanswered', n > 0) FROM lost`
+
+// Reclaim returns the tasks whose claim has run out to the queue, with an audit
+// row each, and says how many. A call that was never answered counts as an
+// attempt.
+func (s *Store) Reclaim(ctx context.Context) (int64, error) {
+	tag, err := s.pool.Exec(ctx, reclaim)
+	return tag.RowsAffected(), outward("reclaiming lost tasks", err)
+}
+
+const dueTasks = `
+SELECT t.job_id, t.no, t.generation, t.action, j.lane
+FROM tasks t
+JOIN jobs j ON j.id = t.job_id
+WHERE t.state = 'ready' AND t.due_at < now() - $1::interval AND (t.job_id, t.no) > ($2, $3)
+ORDER BY t.job_id, t.no
+LIMIT $4`
+
+// DueTasks lists tasks that have been due for at least the given time, in the
+// order of their refs, from the one behind after.
+func (s *Store) DueTasks(ctx context.Context, since time.Duration, after TaskRef, limit int) ([]Queued, error) {
+	rows, err := s.pool.Query(ctx, dueTasks, since, after.Job, after.No, limit)
+	if err != nil {
+		return nil, outward("listing due tasks", err)
+	}
+	due, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (q Queued, err error) {
+		err = row.Scan(&q.Job, &q.No, &q.Generation, &q.Action, &q.Lane)
+		return q, err
+	})
+	return due, outward("listing due tasks", err)
+}
+
+const readyTask = `
+SELECT t.job_id, t.no, t.generation, t.action, j.lane
+FROM tasks t
+JOIN jobs j ON j.id = t.job_id
+WHERE t.state = 'ready' AND t.action = $1 AND j.status IN ('queued', 'running')
+ORDER BY t.due_at
+LIMIT 1`
+
+// ReadyTask returns some task of action that waits to be sent, or [ErrNotFound].
+func (s *Store) ReadyTask(ctx context.Context, action access.Action) (Queued, error) {
+	var q Queued
+	err := s.pool.QueryRow(ctx, readyTask, action).Scan(&q.Job, &q.No, &q.Generation, &q.Action, &q.Lane)
+	return q, outward("looking for a task to probe with", err)
+}
+
+// leaderLock is the advisory lock of the reconciler; the number has no meaning
+// beyond being the same in every worker.
+const leaderLock = 7_201_884_415
+
+// AsLeader runs f if no other process is the leader at this moment, and says
+// whether it did. The leadership ends with f, or with the connection.
+func (s *Store) AsLeader(ctx context.Context, f func(context.Context) error) (led bool, err error) {
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return false, outward("taking the lead", err)
+	}
+	defer conn.Release()
+	if err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, int64(leaderLock)).Scan(&led); err != nil || !led {
+		return false, outward("taking the lead", err)
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), connectTimeout)
+		defer cancel()
+		if _, unlockErr := conn.Exec(ctx, `SELECT pg_advisory_unlock($1)`, int64(leaderLock)); unlockErr != nil {
+			_ = conn.Conn().Close(ctx) // the lock goes with the session
+		}
+	}()
+	return true, f(ctx)
+}

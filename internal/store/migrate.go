@@ -1,0 +1,71 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"io/fs"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+
+	"github.com/usher-bi/usher/migrations"
+)
+
+// Migrate brings the database to the version of this program, under an
+// advisory lock, so that several may call it at once. A database that is there
+// already is left alone.
+func Migrate(ctx context.Context, databaseURL string) error {
+	cfg, err := pgx.ParseConfig(databaseURL)
+	if err != nil {
+		return fmt.Errorf("reading the database URL: %w", err)
+	}
+	cfg.ConnectTimeout = connectTimeout
+	db := stdlib.OpenDB(*cfg)
+	defer db.Close()
+	if err := db.PingContext(ctx); err != nil {
+		return outward("connecting", err)
+	}
+	provider, err := newProvider(db)
+	if err != nil {
+		return err
+	}
+	if _, err := provider.Up(ctx); err != nil {
+		return outward("migrating", err)
+	}
+	return nil
+}
+
+func newProvider(db *sql.DB) (*goose.Provider, error) {
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 120)) // every second, for two minutes
+	if err != nil {
+		return nil, fmt.Errorf("preparing the migration lock: %w", err)
+	}
+	provider, err := goose.NewProvider(goose.DialectPostgres, db, migrations.FS, goose.WithSessionLocker(locker))
+	if err != nil {
+		return nil, fmt.Errorf("preparing migrations: %w", err)
+	}
+	return provider, nil
+}
+
+const schemaVersion = `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`
+
+// CheckSchema returns [ErrSchema] unless the database holds at least the
+// migrations that this program was built with. A newer database is fine: a
+// rolling deploy migrates first.
+func (s *Store) CheckSchema(ctx context.Context) error {
+	var at int
+	if err := s.pool.QueryRow(ctx, schemaVersion).Scan(&at); err != nil {
+		return outward("reading the schema version", err)
+	}
+	files, err := fs.Glob(migrations.FS, "*.sql")
+	if err != nil {
+		return fmt.Errorf("listing migrations: %w", err)
+	}
+	if at < len(files) {
+		return fmt.Errorf("%w (it is at %d, this version needs %d)", ErrSchema, at, len(files))
+	}
+	return nil
+}

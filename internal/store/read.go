@@ -1,0 +1,257 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// One statement reads a job and everything that is counted for it, so that the
+// counts belong to one moment and add up.
+const selectJobs = `
+SELECT j.ulid, p.ulid, j.status, j.source, j.requested_by, j.reason, j.lane, j.idempotency_key,
+       j.input_sha256, j.input_encoding, j.input_delimiter, j.rows, j.created_at, j.started_at, j.finished_at,
+       t.total, t.ended, t.done_cells - e.on_tasks, t.canceled_cells, t.open_cells,
+       e.failed, e.unknown, e.no_change, e.superseded, c.sent, c.throttled, now()
+FROM jobs j
+LEFT JOIN jobs p ON p.id = j.parent_id
+CROSS JOIN LATERAL (
+    SELECT count(*) AS total,
+           count(*) FILTER (WHERE state IN ('done', 'canceled')) AS ended,
+           coalesce(sum(cells) FILTER (WHERE state = 'done'), 0) AS done_cells,
+           coalesce(sum(cells) FILTER (WHERE state = 'canceled'), 0) AS canceled_cells,
+           coalesce(sum(cells) FILTER (WHERE state IN ('ready', 'running')), 0) AS open_cells
+    FROM tasks WHERE job_id = j.id AND state <> 'split'
+) t
+CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE status = 'failed') AS failed,
+           count(*) FILTER (WHERE status = 'unknown') AS unknown,
+           count(*) FILTER (WHERE status = 'no_change') AS no_change,
+           count(*) FILTER (WHERE status = 'superseded') AS superseded,
+           count(task_no) AS on_tasks
+    FROM exceptions WHERE job_id = j.id
+) e
+CROSS JOIN LATERAL (
+    SELECT count(*) AS sent, count(*) FILTER (WHERE a.class = 'throttled') AS throttled
+    FROM calls k LEFT JOIN answers a ON a.call_id = k.id WHERE k.job_id = j.id
+) c`
+
+func scanJob(row pgx.CollectableRow) (Job, error) {
+	var j Job
+	var now time.Time
+	err := row.Scan(&j.ID, &j.ParentID, &j.Status, &j.Source, &j.RequestedBy, &j.Reason, &j.Lane, &j.IdempotencyKey,
+		&j.Input.SHA256, &j.Input.Encoding, &j.Input.Delimiter, &j.Input.Rows, &j.CreatedAt, &j.StartedAt, &j.FinishedAt,
+		&j.Tasks.Total, &j.Tasks.Done, &j.Counts.Succeeded, &j.Counts.Canceled, &j.Counts.Pending,
+		&j.Counts.Failed, &j.Counts.Unknown, &j.Counts.NoChange, &j.Counts.Superseded, &j.Calls.Sent, &j.Calls.Throttled, &now)
+	j.Counts.Total = j.Input.Rows
+	j.Outcome = j.Counts.Outcome()
+	j.Progress = progress(j, now)
+	return j, err
+}
+
+// progress extrapolates from the tasks that have ended since the job started.
+func progress(j Job, now time.Time) Progress {
+	p := Progress{Ratio: float64(j.Counts.Total-j.Counts.Pending) / float64(j.Counts.Total)}
+	if j.Status != JobRunning || j.Tasks.Done == 0 || j.StartedAt == nil {
+		return p
+	}
+	left := float64(j.Tasks.Total-j.Tasks.Done) / float64(j.Tasks.Done)
+	eta := now.Add(time.Duration(left * float64(now.Sub(*j.StartedAt)))).Truncate(time.Second)
+	p.ETA = &eta
+	return p
+}
+
+// Job returns one job by its ULID, or [ErrNotFound].
+func (s *Store) Job(ctx context.Context, id string) (Job, error) {
+	rows, err := s.pool.Query(ctx, selectJobs+` WHERE j.ulid = $1`, id)
+	if err != nil {
+		return Job{}, outward("reading job "+id, err)
+	}
+	job, err := pgx.CollectExactlyOneRow(rows, scanJob)
+	return job, outward("reading job "+id, err)
+}
+
+// JobFilter narrows a list of jobs. Zero fields do not narrow.
+type JobFilter struct {
+	Source string
+	Status JobStatus
+	Before string // ULID: only jobs accepted before that one
+	Limit  int    // 0 means 50
+}
+
+const listJobs = selectJobs + `
+WHERE ($1 = '' OR j.source = $1) AND ($2 = '' OR j.status = $2)
+  AND ($3 = '' OR j.id < (SELECT id FROM jobs WHERE ulid = $3))
+ORDER BY j.id DESC
+LIMIT $4`
+
+// Jobs lists jobs, the newest first.
+func (s *Store) Jobs(ctx context.Context, f JobFilter) ([]Job, error) {
+	limit := f.Limit
+	if limit <= 0 {
+		limit = 50
+	}
+	rows, err := s.pool.Query(ctx, listJobs, f.Source, string(f.Status), f.Before, limit)
+	if err != nil {
+		return nil, outward("listing jobs", err)
+	}
+	jobs, err := pgx.CollectRows(rows, scanJob)
+	return jobs, outward("listing jobs", err)
+}
+
+// Result is what became of one row.
+type Result struct {
+	Row
+	Status     Status
+	Code       string // ours, "" for a plain success
+	Message    string
+	Retryable  bool
+	Attempts   int
+	APICode    string
+	RequestID  string
+	FinishedAt *time.Time
+}
+
+const selectResults = `
+WITH rows AS (
+    SELECT c.*, coalesce(leaf.state, root.state) AS task_state, coalesce(leaf.attempts, root.attempts, 0) AS attempts,
+           coalesce(nullif(leaf.request_id, ''), root.request_id, '') AS task_request_id,
+           coalesce(leaf.finished_at, root.finished_at, j.created_at) AS ended_at,
+           e.status AS exception, e.code, e.message, e.retryable, e.api_code, e.request_id
+    FROM jobs j
+    JOIN changes c ON c.job_id = j.id
+    LEFT JOIN tasks root ON root.job_id = c.job_id AND root.no = c.task_no
+    LEFT JOIN LATERAL (
+        SELECT t.* FROM tasks t
+        WHERE root.state = 'split' AND t.job_id = c.job_id AND t.root_no = root.no AND t.no <> t.root_no AND t.state <> 'split'
+          AND c.principal = ANY (t.principals) AND c.resource_type || ':' || c.resource_id = ANY (t.resources)
+    ) leaf ON true
+    LEFT JOIN exceptions e ON e.job_id = c.job_id AND e.change_no = c.no
+    WHERE j.ulid = $1
+), judged AS (
+    SELECT rows.*, CASE
+        WHEN exception IS NOT NULL THEN exception
+        WHEN task_state = 'done' THEN 'succeeded'
+        WHEN task_state = 'canceled' THEN 'canceled'
+        ELSE 'pending' END AS result
+    FROM rows
+)
+SELECT line, row_id, operation, principal_type, principal, resource_type, resource_id, role, expires_on, reason, ticket, cells,
+       result, coalesce(code, ''), coalesce(message, ''), coalesce(retryable, false), attempts, coalesce(api_code, ''),
+       coalesce(nullif(request_id, ''), task_request_id), CASE WHEN result <> 'pending' THEN ended_at END
+FROM judged
+WHERE cardinality($2::text[]) = 0 OR result = ANY ($2)
+ORDER BY line`
+
+// Results calls yield for each row of a job in the order of the input, without
+// holding them all; for rows of the given statuses only, if there are any. It
+// stops at the first error of yield and returns it.
+func (s *Store) Results(ctx context.Context, id string, statuses []Status, yield func(Result) error) error {
+	filter := make([]string, len(statuses))
+	for i, st := range statuses {
+		filter[i] = string(st)
+	}
+	rows, err := s.pool.Query(ctx, selectResults, id, filter)
+	if err != nil {
+		return outward("reading results", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var r Result
+		var expires *time.Time
+		err := rows.Scan(&r.Line, &r.RowID, &r.Change.Operation, &r.Change.Principal.Type, &r.Change.Principal.ID,
+			&r.Change.Resource.Type, &r.Change.Resource.ID, &r.Change.Terms.Role, &expires, &r.Reason, &r.Ticket, &r.Cells,
+			&r.Status, &r.Code, &r.Message, &r.Retryable, &r.Attempts, &r.APICode, &r.RequestID, &r.FinishedAt)
+		if err != nil {
+			return outward("reading results", err)
+		}
+		r.Change.Terms.ExpiresOn = undate(expires)
+		if err := yield(r); err != nil {
+			return err
+		}
+	}
+	return outward("reading results", rows.Err())
+}
+
+// Header returns the columns of a job's input, as written, or [ErrNotFound].
+func (s *Store) Header(ctx context.Context, id string) ([]string, error) {
+	var header []string
+	err := s.pool.QueryRow(ctx, `SELECT header FROM jobs WHERE ulid = $1`, id).Scan(&header)
+	return header, outward("reading the columns of job "+id, err)
+}
+
+// FailureGroup is the failures of a job that have one cause. Its JSON is API.
+type FailureGroup struct {
+	Code        string `json:"code"`
+	APICode     string `json:"api_code"`
+	Message     string `json:"message"` // of one of them
+	Count       int    `json:"count"`
+	SampleLines []int  `json:"sample_lines"`
+	Retryable   bool   `json:"retryable"`
+	RequestID   string `json:"request_id"` // of one of them
+}
+
+const selectFailureGroups = `
+SELECT e.code, e.api_code, min(e.message), count(*), (array_agg(c.line ORDER BY c.line))[1:5], e.retryable, min(e.request_id)
+FROM exceptions e
+JOIN jobs j ON j.id = e.job_id
+JOIN changes c ON c.job_id = e.job_id AND c.no = e.change_no
+WHERE j.ulid = $1 AND e.status IN ('failed', 'unknown')
+GROUP BY e.code, e.api_code, e.retryable
+ORDER BY count(*) DESC, e.code, e.api_code`
+
+// FailureGroups groups the failed and unknown rows of a job by cause, the
+// largest group first. A job that is not there returns [ErrNotFound].
+func (s *Store) FailureGroups(ctx context.Context, id string) ([]FailureGroup, error) {
+	if _, err := s.Header(ctx, id); err != nil {
+		return nil, err
+	}
+	rows, err := s.pool.Query(ctx, selectFailureGroups, id)
+	if err != nil {
+		return nil, outward("grouping failures", err)
+	}
+	groups, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (g FailureGroup, err error) {
+		err = row.Scan(&g.Code, &g.APICode, &g.Message, &g.Count, &g.SampleLines, &g.Retryable, &g.RequestID)
+		return g, err
+	})
+	return groups, outward("grouping failures", err)
+}
+
+// RetryFilter says which failures of a job to send again. Rows that were
+// invalid at submission are never among them: nothing of them can be sent.
+type RetryFilter struct {
+	Code string // only failures of this code of ours; "" for any
+	All  bool   // also those of which retrying is not known to help
+}
+
+const selectRetryRows = `
+SELECT c.line, c.row_id, c.operation, c.principal_type, c.principal, c.resource_type, c.resource_id, c.role,
+       c.expires_on, c.reason, c.ticket, c.cells
+FROM exceptions e
+JOIN jobs j ON j.id = e.job_id
+JOIN changes c ON c.job_id = e.job_id AND c.no = e.change_no
+WHERE j.ulid = $1 AND e.status IN ('failed', 'unknown') AND c.task_no IS NOT NULL
+  AND ($2 OR e.retryable) AND ($3 = '' OR e.code = $3)
+ORDER BY c.line`
+
+// RetryRows returns the rows of a job that f selects, in the order of the input.
+func (s *Store) RetryRows(ctx context.Context, id string, f RetryFilter) ([]Row, error) {
+	rows, err := s.pool.Query(ctx, selectRetryRows, id, f.All, f.Code)
+	if err != nil {
+		return nil, outward("reading failed rows", err)
+	}
+	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Row, error) {
+		var r Row
+		var expires *time.Time
+		err := row.Scan(&r.Line, &r.RowID, &r.Change.Operation, &r.Change.Principal.Type, &r.Change.Principal.ID,
+			&r.Change.Resource.Type, &r.Change.Resource.ID, &r.Change.Terms.Role, &expires, &r.Reason, &r.Ticket, &r.Cells)
+		r.Change.Terms.ExpiresOn = undate(expires)
+		return r, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("job %s: %w", id, outward("reading failed rows", err))
+	}
+	return found, nil
+}

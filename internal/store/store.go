@@ -1,0 +1,121 @@
+// Package store keeps jobs, changes, tasks, calls, exceptions and the audit in
+// Postgres. It is the only place with SQL, and Postgres is the only truth: what
+// Redis holds can be rebuilt from here.
+//
+// All times are Postgres's own, so that workers whose clocks disagree still
+// agree on what is due and whose claim has ended. Driver errors stop here:
+// callers see [ErrNotFound], [ErrStale], [ErrUnavailable] and their like.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// What callers can act on.
+var (
+	// ErrNotFound means that no row has that id.
+	ErrNotFound = errors.New("not found")
+
+	// ErrStale means that the claim or the generation in hand is no longer the
+	// current one: somebody else has the task, or it has ended. Nothing was
+	// written.
+	ErrStale = errors.New("claim is no longer current")
+
+	// ErrUnavailable means that Postgres could not be asked. Nothing is known of
+	// what a write led to.
+	ErrUnavailable = errors.New("postgres is unavailable")
+
+	// ErrSchema means that the database is not at the version of this program.
+	ErrSchema = errors.New("database schema is not the one of this version; run: worker migrate")
+)
+
+// Store speaks to one database. It is safe for concurrent use.
+type Store struct {
+	pool *pgxpool.Pool
+}
+
+// Open connects to databaseURL and asks it once, so that a wrong address shows
+// here and not at the first job. maxConns of 0 means pgx's default. The error
+// never holds the URL's password.
+func Open(ctx context.Context, databaseURL string, maxConns int32) (*Store, error) {
+	cfg, err := pgxpool.ParseConfig(databaseURL)
+	if err != nil {
+		return nil, fmt.Errorf("reading the database URL: %w", err)
+	}
+	if maxConns > 0 {
+		cfg.MaxConns = maxConns
+	}
+	cfg.ConnConfig.ConnectTimeout = connectTimeout
+	cfg.ConnConfig.RuntimeParams["timezone"] = "UTC"
+	cfg.ConnConfig.RuntimeParams["application_name"] = "usher"
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, outward("connecting", err)
+	}
+	s := &Store{pool: pool}
+	if err := s.Ping(ctx); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// connectTimeout bounds one attempt to reach Postgres: a person waits for it.
+const connectTimeout = 5 * time.Second
+
+// Close waits for connections in use and closes them all.
+func (s *Store) Close() { s.pool.Close() }
+
+// Ping asks Postgres for an answer.
+func (s *Store) Ping(ctx context.Context) error {
+	return outward("asking for an answer", s.pool.Ping(ctx))
+}
+
+// inTx runs f in one transaction, named what in errors.
+func (s *Store) inTx(ctx context.Context, what string, f func(pgx.Tx) error) error {
+	return outward(what, pgx.BeginFunc(ctx, s.pool, f))
+}
+
+// outward says what a step failed at in terms of this package, so that no
+// caller has to know pgx. It keeps nil.
+func outward(what string, err error) error {
+	var refused *pgconn.PgError
+	var dial *pgconn.ConnectError
+	var network net.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.Canceled):
+		return fmt.Errorf("%s: %w", what, err)
+	case errors.Is(err, pgx.ErrNoRows):
+		return fmt.Errorf("%s: %w", what, ErrNotFound)
+	case errors.As(err, &refused) && refused.Code == "42P01": // undefined_table
+		return fmt.Errorf("%s: %w", what, ErrSchema)
+	case errors.As(err, &refused) && !away(refused.Code):
+		return fmt.Errorf("%s: %w", what, err)
+	case errors.As(err, &refused), errors.As(err, &dial), errors.As(err, &network),
+		pgconn.SafeToRetry(err), errors.Is(err, net.ErrClosed), errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%s: %w: %w", what, ErrUnavailable, err)
+	default:
+		return fmt.Errorf("%s: %w", what, err)
+	}
+}
+
+// away reports whether a SQLSTATE says that the server is starting, stopping,
+// full or cut off, rather than that the statement was wrong.
+func away(code string) bool {
+	switch code[:2] {
+	case "57", "08", "53": // operator intervention, connection exception, insufficient resources
+		return true
+	default:
+		return false
+	}
+}
