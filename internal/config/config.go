@@ -1,0 +1,147 @@
+// Package config turns environment variables into one struct, and reports all
+// that is wrong with them at once, by name. It reads nothing but what the
+// caller's lookup function gives it.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Rate is a number of calls per second.
+type Rate float64
+
+// String returns the form in which rates are written, such as "50/s".
+func (r Rate) String() string { return strconv.FormatFloat(float64(r), 'f', -1, 64) + "/s" }
+
+// Config is every setting of the product. Secrets in it cannot be printed.
+type Config struct {
+	DatabaseURL Secret
+	RedisURL    Secret
+
+	Endpoint string        // of Quick BI: a URL or a host
+	Timeout  time.Duration // of one call
+
+	Credentials     string // the provider: env, ecs_ram_role, oidc_role_arn or credentials_uri
+	AccessKeyID     string
+	AccessKeySecret Secret
+	SecurityToken   Secret
+	RoleName        string // for ecs_ram_role
+	RoleARN         string // for oidc_role_arn
+	OIDCProviderARN string
+	OIDCTokenFile   string
+	CredentialsURI  Secret // for credentials_uri
+
+	Rate  Rate            // of every action without one of its own
+	Rates map[string]Rate // by upper-case action name
+
+	Concurrency int           // tasks at once per action
+	MaxStrikes  int           // calls in a row that a repeat may cure, before a task is split or fails
+	Lease       time.Duration // a claim is lost after that long
+	DrainFor    time.Duration // calls in flight may finish within that on SIGTERM
+	Sweep       time.Duration // between two rounds of the reconciler
+	ProbeFirst  time.Duration // after a stop, the first probe
+	ProbeMost   time.Duration // the longest time between two probes
+
+	WorkerListen  string
+	EnqueueListen string
+	LogLevel      string
+	LogFormat     string
+	Location      *time.Location // where a day ends for Quick BI
+}
+
+// RateOf returns the rate of one action.
+func (c Config) RateOf(action string) Rate {
+	if r, ok := c.Rates[strings.ToUpper(action)]; ok {
+		return r
+	}
+	return c.Rate
+}
+
+// Program says which settings must be there.
+type Program int
+
+// The programs that are configured from the environment.
+const (
+	Worker  Program = iota + 1 // needs everything
+	Enqueue                    // needs Postgres and Redis
+	Migrate                    // needs Postgres
+	Offline                    // needs nothing: dry runs and help
+)
+
+// Load reads the settings that program uses. lookup is os.Getenv in programs.
+// environ is os.Environ's list, to find QUICKBI_RATE_<ACTION>; nil means none.
+// The error joins one [Problem] per setting that is missing or malformed.
+func Load(program Program, lookup func(string) string, environ []string) (Config, error) {
+	r := reader{lookup: lookup}
+	var c Config
+	if program != Offline {
+		c.DatabaseURL = Secret(r.required("DATABASE_URL", "the Postgres to keep jobs in, e.g. postgres://usher@localhost/usher"))
+	}
+	if program == Worker || program == Enqueue {
+		c.RedisURL = Secret(r.required("REDIS_URL", "the Redis to queue in, e.g. redis://localhost:6379/0"))
+	}
+	c.Rate = r.rate("QUICKBI_RATE", r.text("QUICKBI_RATE"))
+	c.Rates = r.ratesByAction(environ)
+	c.EnqueueListen = r.text("ENQUEUE_LISTEN")
+	c.Location = r.location("QUICKBI_TIMEZONE")
+	c.LogLevel = r.oneOf("LOG_LEVEL", "trace", "debug", "info", "warn", "error")
+	c.LogFormat = r.oneOf("LOG_FORMAT", "auto", "json", "console")
+	if program == Worker {
+		r.worker(&c)
+	}
+	return c, errors.Join(r.problems...)
+}
+
+// worker reads what only the worker uses.
+func (r *reader) worker(c *Config) {
+	c.Endpoint = r.text("QUICKBI_ENDPOINT")
+	c.Timeout = r.duration("QUICKBI_TIMEOUT")
+	c.Concurrency = r.count("WORKER_CONCURRENCY")
+	c.MaxStrikes = r.count("WORKER_MAX_ATTEMPTS")
+	c.Lease = r.duration("WORKER_LEASE")
+	c.DrainFor = r.duration("WORKER_DRAIN")
+	c.Sweep = r.duration("WORKER_SWEEP")
+	c.ProbeFirst = r.duration("WORKER_PROBE_FIRST")
+	c.ProbeMost = r.duration("WORKER_PROBE_MOST")
+	c.WorkerListen = r.text("WORKER_LISTEN")
+	r.credentials(c)
+	if c.Lease > 0 && c.Lease < 2*c.Timeout {
+		r.problem("WORKER_LEASE", fmt.Sprintf("%s is less than twice QUICKBI_TIMEOUT (%s); a claim must outlive its call", c.Lease, c.Timeout))
+	}
+}
+
+func (r *reader) credentials(c *Config) {
+	c.Credentials = r.oneOf("QUICKBI_CREDENTIALS", "env", "ecs_ram_role", "oidc_role_arn", "credentials_uri")
+	switch c.Credentials {
+	case "env":
+		c.AccessKeyID = r.required("ALIBABA_CLOUD_ACCESS_KEY_ID", "the access key of an organization administrator")
+		c.AccessKeySecret = Secret(r.required("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "the secret of that key"))
+		c.SecurityToken = Secret(r.text("ALIBABA_CLOUD_SECURITY_TOKEN"))
+	case "ecs_ram_role":
+		c.RoleName = r.text("ALIBABA_CLOUD_ECS_METADATA")
+	case "oidc_role_arn":
+		c.RoleARN = r.required("ALIBABA_CLOUD_ROLE_ARN", "the RAM role to assume")
+		c.OIDCProviderARN = r.required("ALIBABA_CLOUD_OIDC_PROVIDER_ARN", "the OIDC provider of that role")
+		c.OIDCTokenFile = r.required("ALIBABA_CLOUD_OIDC_TOKEN_FILE", "the file that holds the OIDC token")
+	case "credentials_uri":
+		c.CredentialsURI = Secret(r.required("ALIBABA_CLOUD_CREDENTIALS_URI", "the URL that answers with credentials"))
+	}
+}
+
+// ratesByAction reads QUICKBI_RATE_<ACTION>.
+func (r *reader) ratesByAction(environ []string) map[string]Rate {
+	const prefix = "QUICKBI_RATE_"
+	rates := map[string]Rate{}
+	for _, entry := range slices.Sorted(slices.Values(environ)) {
+		name, value, _ := strings.Cut(entry, "=")
+		if action, ok := strings.CutPrefix(name, prefix); ok && value != "" {
+			rates[action] = r.rate(name, value)
+		}
+	}
+	return rates
+}

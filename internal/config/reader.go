@@ -1,0 +1,144 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	_ "time/tzdata" // the zone must be known on machines without a zone database
+)
+
+// Problem is one setting that is missing or malformed.
+type Problem struct {
+	Name   string // of the variable
+	Reason string // what is wrong and what to write instead; never a secret's value
+}
+
+func (p *Problem) Error() string { return p.Name + ": " + p.Reason }
+
+// Setting documents one variable.
+type Setting struct {
+	Name    string
+	Default string // "" where there is none
+	Help    string
+}
+
+// Settings lists every variable that the programs read, in the order in which
+// they are documented.
+func Settings() []Setting {
+	return []Setting{
+		{"DATABASE_URL", "", "Postgres, e.g. postgres://usher@localhost/usher"},
+		{"REDIS_URL", "", "Redis: redis://, rediss://, redis-socket:// or redis-sentinel://"},
+		{"QUICKBI_ENDPOINT", "https://quickbi-public.cn-hangzhou.aliyuncs.com", "URL or host of Quick BI; http:// only for loopback"},
+		{"QUICKBI_CREDENTIALS", "env", "where the access key comes from: env, ecs_ram_role, oidc_role_arn, credentials_uri"},
+		{"ALIBABA_CLOUD_ACCESS_KEY_ID", "", "for env"},
+		{"ALIBABA_CLOUD_ACCESS_KEY_SECRET", "", "for env"},
+		{"ALIBABA_CLOUD_SECURITY_TOKEN", "", "for env with STS"},
+		{"ALIBABA_CLOUD_ECS_METADATA", "", "for ecs_ram_role: the role's name; empty asks the machine"},
+		{"ALIBABA_CLOUD_ROLE_ARN", "", "for oidc_role_arn"},
+		{"ALIBABA_CLOUD_OIDC_PROVIDER_ARN", "", "for oidc_role_arn"},
+		{"ALIBABA_CLOUD_OIDC_TOKEN_FILE", "", "for oidc_role_arn"},
+		{"ALIBABA_CLOUD_CREDENTIALS_URI", "", "for credentials_uri"},
+		{"QUICKBI_RATE", "50/s", "calls a second for every action; QUICKBI_RATE_SMARTQAUTHORIZE=10/s overrides one"},
+		{"QUICKBI_TIMEOUT", "15s", "of one call"},
+		{"QUICKBI_TIMEZONE", "Asia/Shanghai", "where a day ends for Quick BI"},
+		{"WORKER_LISTEN", "127.0.0.1:9090", "/healthz, /readyz, /metrics"},
+		{"WORKER_CONCURRENCY", "24", "tasks at once for each action"},
+		{"WORKER_MAX_ATTEMPTS", "6", "calls in a row that fail for a passing reason, before a task is split or its change fails"},
+		{"WORKER_LEASE", "2m", "a claim is lost when its worker is silent for that long"},
+		{"WORKER_DRAIN", "25s", "on SIGTERM, calls in flight may finish within that"},
+		{"WORKER_SWEEP", "15s", "between two rounds of repair"},
+		{"WORKER_PROBE_FIRST", "1m", "after the account was refused, the first probe"},
+		{"WORKER_PROBE_MOST", "15m", "the longest time between two probes"},
+		{"ENQUEUE_LISTEN", "127.0.0.1:8080", "of enqueue serve"},
+		{"LOG_LEVEL", "info", "trace, debug, info, warn, error"},
+		{"LOG_FORMAT", "auto", "json, console, or auto: console on a terminal"},
+	}
+}
+
+// reader looks settings up and remembers what is wrong with them.
+type reader struct {
+	lookup   func(string) string
+	problems []error
+}
+
+func (r *reader) problem(name, reason string) {
+	r.problems = append(r.problems, &Problem{Name: name, Reason: reason})
+}
+
+// text returns the value of a variable, or its documented default.
+func (r *reader) text(name string) string {
+	if v := strings.TrimSpace(r.lookup(name)); v != "" {
+		return v
+	}
+	settings := Settings()
+	return settings[slices.IndexFunc(settings, func(s Setting) bool { return s.Name == name })].Default
+}
+
+func (r *reader) required(name, what string) string {
+	v := r.text(name)
+	if v == "" {
+		r.problem(name, "not set; it names "+what)
+	}
+	return v
+}
+
+func (r *reader) duration(name string) time.Duration {
+	v := r.text(name)
+	d, err := time.ParseDuration(v)
+	if err != nil || d <= 0 {
+		r.problem(name, fmt.Sprintf("%q is not a duration; write e.g. 15s or 2m", v))
+	}
+	return d
+}
+
+func (r *reader) count(name string) int {
+	v := r.text(name)
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 1 || n > 10_000 {
+		r.problem(name, fmt.Sprintf("%q is not a number from 1 to 10000", v))
+	}
+	return n
+}
+
+func (r *reader) rate(name, value string) Rate {
+	rate, err := ParseRate(value)
+	if err != nil {
+		r.problem(name, err.Error())
+	}
+	return rate
+}
+
+func (r *reader) oneOf(name string, allowed ...string) string {
+	v := r.text(name)
+	if !slices.Contains(allowed, v) {
+		r.problem(name, fmt.Sprintf("%q is not one of %s", v, strings.Join(allowed, ", ")))
+	}
+	return v
+}
+
+func (r *reader) location(name string) *time.Location {
+	v := r.text(name)
+	loc, err := time.LoadLocation(v)
+	if err != nil {
+		r.problem(name, fmt.Sprintf("%q is not a time zone; write e.g. Asia/Shanghai", v))
+		return time.UTC
+	}
+	return loc
+}
+
+// ParseRate reads a rate such as "50/s" or "30/m"; a bare number is per second.
+func ParseRate(s string) (Rate, error) {
+	number, unit, _ := strings.Cut(s, "/")
+	n, err := strconv.ParseFloat(number, 64)
+	if err == nil && n > 0 && n <= 100_000 {
+		switch unit {
+		case "", "s":
+			return Rate(n), nil
+		case "m":
+			return Rate(n / 60), nil
+		}
+	}
+	return 0, fmt.Errorf("%q is not a rate; write e.g. 50/s", s)
+}
