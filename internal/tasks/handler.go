@@ -1,0 +1,308 @@
+package tasks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/rs/zerolog"
+
+	"github.com/usher-bi/usher/internal/access"
+	"github.com/usher-bi/usher/internal/quickbi"
+	"github.com/usher-bi/usher/internal/store"
+)
+
+// authorizer is what a handler wants of Quick BI.
+type authorizer interface {
+	SmartqAuthorize(ctx context.Context, r quickbi.SmartqAuthorizeRequest) (quickbi.SmartqAuthorizeResponse, error)
+}
+
+// pacer lets calls through at the allowed rate.
+type pacer interface {
+	Wait(ctx context.Context) error
+	Freeze(d time.Duration)
+}
+
+// handler works on the tasks of one action.
+type handler struct {
+	store    *store.Store
+	queue    *Queue
+	quickbi  authorizer
+	limiter  pacer
+	log      zerolog.Logger
+	metrics  *metrics
+	options  Options
+	stopping <-chan struct{} // closed when no further call may begin
+}
+
+// ProcessTask is asynq's way in. It returns an error only when Postgres could
+// not be asked and nothing was done: asynq then delivers the task again. In all
+// other cases Postgres knows what comes next. asynq's own context is not used:
+// it ends when Redis is slow, and a call in flight must be recorded even then.
+func (h *handler) ProcessTask(ctx context.Context, t *asynq.Task) error {
+	ref, generation, err := parseTaskID(string(t.Payload()))
+	if err != nil {
+		return fmt.Errorf("%w: %w", err, asynq.SkipRetry)
+	}
+	return h.run(context.WithoutCancel(ctx), attempt{ref: ref, generation: generation})
+}
+
+// attempt names a task as it was queued, and whether it is sent to find out if
+// its action works again.
+type attempt struct {
+	ref        store.TaskRef
+	generation int
+	probe      bool
+}
+
+// run claims a task and works on it until it is over, given back or lost.
+func (h *handler) run(ctx context.Context, a attempt) error {
+	claimedAt := time.Now()
+	task, err := h.store.Claim(ctx, store.ClaimRequest{
+		TaskRef: a.ref, Generation: a.generation, Worker: h.options.Name, Lease: h.options.Lease,
+	})
+	if errors.Is(err, store.ErrStale) {
+		return nil // somebody else has it, or it has ended
+	}
+	if err != nil {
+		return err
+	}
+	h.metrics.claimed.WithLabelValues(string(task.Action)).Inc()
+	defer h.metrics.released.WithLabelValues(string(task.Action)).Inc()
+
+	ctx, cancel := context.WithDeadline(ctx, claimedAt.Add(h.options.Lease-leaseMargin))
+	defer cancel()
+	log := h.log.With().Str("job_id", task.JobID).Int("task", task.No).Int("generation", task.Generation).Logger()
+	if err := h.work(log.WithContext(ctx), task, a.probe); err != nil && !errors.Is(err, store.ErrStale) {
+		// The claim stands until its lease ends; then the reconciler returns the
+		// task to the queue, as if this worker had died.
+		log.Error().Err(err).Msg("task left to the reconciler")
+	}
+	return nil
+}
+
+// leaseMargin is how long before its lease ends a claim is no longer used, so
+// that the last write finds it current.
+const leaseMargin = 2 * time.Second
+
+// work sends a task until something other than a throttle follows from it.
+func (h *handler) work(ctx context.Context, task store.Task, probe bool) error {
+	for throttles := 0; ; throttles++ {
+		if !h.mayBegin(ctx) {
+			if h.isStopping() {
+				return h.giveBack(ctx, task, store.Again{})
+			}
+			return h.giveBack(ctx, task, store.Again{Delay: notNow})
+		}
+		call, err := h.store.BeginCall(ctx, task.Claim, probe)
+		if errors.Is(err, store.ErrStale) { // lost, canceled or stopped
+			return h.giveBack(ctx, task, store.Again{Delay: notNow})
+		}
+		if err != nil {
+			return err
+		}
+		r := h.send(ctx, task, call)
+		v := judge(task, r, h.options.MaxStrikes)
+		h.report(ctx, task, r, v)
+		if v.kind != hold {
+			return h.carryOut(ctx, task, r, v, probe)
+		}
+		wait := max(v.wait, throttleWait(throttles))
+		h.limiter.Freeze(wait)
+		if err := h.record(ctx, func(ctx context.Context) error { return h.store.Answered(ctx, r.answer) }); err != nil {
+			return err
+		}
+		if h.timeLeft(ctx) < wait {
+			return h.giveBack(ctx, task, store.Again{Delay: wait})
+		}
+	}
+}
+
+// throttleWait is how long to freeze an action when Quick BI throttled it and
+// did not say for how long.
+func throttleWait(throttles int) time.Duration { return backoff(min(throttles, 5)) / 2 }
+
+// timeLeft is how long the claim is good for waiting, with a call still to come.
+func (h *handler) timeLeft(ctx context.Context) time.Duration {
+	deadline, _ := ctx.Deadline()
+	return time.Until(deadline) - h.options.CallTimeout
+}
+
+// mayBegin waits for the turn of one call. It reports false when the worker is
+// stopping or the claim would not outlive the call: then nothing may be sent.
+func (h *handler) mayBegin(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, max(0, h.timeLeft(ctx)))
+	defer cancel()
+	begun := make(chan struct{})
+	defer close(begun)
+	go func() {
+		select {
+		case <-h.stopping:
+			cancel()
+		case <-begun:
+		}
+	}()
+	start := time.Now()
+	err := h.limiter.Wait(ctx)
+	h.metrics.waited.Observe(time.Since(start).Seconds())
+	return err == nil && !h.isStopping()
+}
+
+func (h *handler) isStopping() bool {
+	select {
+	case <-h.stopping:
+		return true
+	default:
+		return false
+	}
+}
+
+// notNow is how long a task stays away that could not be sent for a reason
+// which will not be gone at once: its action is stopped, or its turn is further
+// off than its claim lasts.
+const notNow = 5 * time.Second
+
+// send sends the call that was written down. It is never cut short by a stop:
+// what has begun is finished and recorded.
+func (h *handler) send(ctx context.Context, task store.Task, call int64) reply {
+	start := time.Now()
+	resp, err := h.quickbi.SmartqAuthorize(ctx, request(task.Rectangle))
+	return reply{failures: resp.Failures, answer: answerOf(call, resp, err, time.Since(start)), err: err}
+}
+
+// carryOut records what follows from a reply.
+func (h *handler) carryOut(ctx context.Context, task store.Task, r reply, v verdict, probe bool) error {
+	if probe && v.kind != stop && v.kind != repeat {
+		h.resume(ctx, task.Action)
+	}
+	switch v.kind {
+	case finish:
+		err := h.record(ctx, func(ctx context.Context) error {
+			return h.store.Finish(ctx, task.Claim, r.answer, v.exceptions)
+		})
+		if err != nil {
+			return err
+		}
+		return h.store.Finalize(ctx, task.Job)
+	case cut:
+		return h.cut(ctx, task, r.answer, v.parts)
+	case stop:
+		h.stop(ctx, task.Action, r.answer, v.meaning)
+		fallthrough
+	default:
+		if err := h.record(ctx, func(ctx context.Context) error { return h.store.Answered(ctx, r.answer) }); err != nil {
+			return err
+		}
+		return h.giveBack(ctx, task, v.again)
+	}
+}
+
+func (h *handler) cut(ctx context.Context, task store.Task, a store.Answer, parts []store.Part) error {
+	var queued []store.Queued
+	err := h.record(ctx, func(ctx context.Context) (err error) {
+		queued, err = h.store.Split(ctx, task.Claim, a, parts)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	h.put(ctx, queued...)
+	if len(queued) == 0 {
+		return h.store.Finalize(ctx, task.Job)
+	}
+	return nil
+}
+
+// giveBack returns a task to the queue, or ends it if its job is canceled.
+func (h *handler) giveBack(ctx context.Context, task store.Task, again store.Again) error {
+	var (
+		queued store.Queued
+		ok     bool
+	)
+	err := h.record(ctx, func(ctx context.Context) (err error) {
+		queued, ok, err = h.store.GiveBack(ctx, task.Claim, again)
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case ok:
+		h.put(ctx, queued)
+		return nil
+	default:
+		return h.store.Finalize(ctx, task.Job)
+	}
+}
+
+// put queues tasks. If Redis is away the reconciler will do it.
+func (h *handler) put(ctx context.Context, queued ...store.Queued) {
+	if err := h.queue.Put(ctx, queued); err != nil {
+		zerolog.Ctx(ctx).Warn().Err(err).Msg("queueing left to the reconciler")
+	}
+}
+
+// recordTries and recordPause bound how long a write is repeated while Postgres
+// is away for a moment. What is still not written then is settled when the
+// claim's lease ends: the call stands written down, without an answer.
+const (
+	recordTries = 5
+	recordPause = 500 * time.Millisecond
+)
+
+// record repeats a write that must not be lost to a short absence of Postgres.
+// The writes are fenced, so a repeat of one that did arrive changes nothing.
+func (h *handler) record(ctx context.Context, write func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.options.Lease)
+	defer cancel()
+	var err error
+	for try := range recordTries {
+		if err = write(ctx); !errors.Is(err, store.ErrUnavailable) {
+			return err
+		}
+		if !pause(ctx, recordPause<<try) {
+			break
+		}
+	}
+	return err
+}
+
+// stop stops the action for every worker.
+func (h *handler) stop(ctx context.Context, action access.Action, a store.Answer, m quickbi.Meaning) {
+	first, err := h.store.StopAction(ctx, store.Stop{
+		Action: action, Code: m.Code, APICode: a.APICode, Message: a.Message, RequestID: a.RequestID,
+	}, h.options.ProbeFirst)
+	log := zerolog.Ctx(ctx)
+	switch {
+	case err != nil:
+		log.Error().Err(err).Msg("stopping the action")
+	case first:
+		log.Error().Str("action", string(action)).Str("code", m.Code).Str("api_code", a.APICode).
+			Str("request_id", a.RequestID).Str("hint", m.Hint).
+			Msg("Quick BI refuses the account: the action is stopped, its tasks wait, no row has failed")
+	}
+}
+
+func (h *handler) resume(ctx context.Context, action access.Action) {
+	if was, err := h.store.ResumeAction(ctx, action, h.options.Name); err != nil {
+		zerolog.Ctx(ctx).Error().Err(err).Msg("resuming the action")
+	} else if was {
+		zerolog.Ctx(ctx).Info().Str("action", string(action)).Msg("Quick BI accepts calls again: the action goes on")
+	}
+}
+
+// report writes one line and the metrics of one call. Ids of people stay out of
+// both.
+func (h *handler) report(ctx context.Context, task store.Task, r reply, v verdict) {
+	h.metrics.calls.WithLabelValues(string(task.Action), r.answer.Class).Inc()
+	h.metrics.took.WithLabelValues(string(task.Action)).Observe(r.answer.Took.Seconds())
+	h.metrics.cells.WithLabelValues(string(task.Action)).Add(float64(task.Cells()))
+	level := zerolog.InfoLevel
+	if v.kind == repeat || v.kind == cut || len(v.exceptions) > 0 {
+		level = zerolog.WarnLevel
+	}
+	zerolog.Ctx(ctx).WithLevel(level).Str("action", string(task.Action)).Int("cells", task.Cells()).Str("class", r.answer.Class).
+		Str("api_code", r.answer.APICode).Str("request_id", r.answer.RequestID).Int("failed", len(v.exceptions)).
+		Dur("took", r.answer.Took).Msg("call answered")
+}

@@ -1,0 +1,208 @@
+package tasks
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/usher-bi/usher/internal/access"
+	"github.com/usher-bi/usher/internal/split"
+	"github.com/usher-bi/usher/internal/store"
+)
+
+// Submission is what somebody asks for: one job.
+type Submission struct {
+	Source      string
+	RequestedBy string
+	Reason      string
+	Lane        store.Lane
+	Key         string // idempotency key; "" means the fingerprint
+	Fingerprint string // equal for equal rows of equal source
+	ParentID    string // ULID of the job that this one retries; "" for none
+	Header      []string
+	Input       store.Input
+	Rows        []SubmittedRow
+}
+
+// SubmittedRow is one row of a submission. One that is settled is recorded
+// with its exception and never sent: an invalid row, or a duplicate.
+type SubmittedRow struct {
+	store.Row
+	Settled *store.Exception
+}
+
+// Submitter turns submissions into jobs.
+type Submitter struct {
+	store *store.Store
+	queue *Queue
+}
+
+// NewSubmitter returns a submitter over both stores.
+func NewSubmitter(s *store.Store, q *Queue) *Submitter { return &Submitter{store: s, queue: q} }
+
+// Submitted says what became of a submission.
+type Submitted struct {
+	JobID    string
+	Replayed bool // the same rows stand under the same key already; nothing was sent again
+	Delayed  bool // the job is accepted, but Redis was lost meanwhile: a worker will queue it
+}
+
+// Submit accepts a job: changes and tasks are committed to Postgres in one
+// transaction, and only then are the tasks queued. An error means that nothing
+// was accepted and that the same submission may be repeated under its key:
+// [ErrRedisUnavailable], [store.ErrUnavailable], [store.ErrKeyReused].
+//
+// A replay queues nothing: the reconciler sees to what the first submission may
+// have left undone.
+func (s *Submitter) Submit(ctx context.Context, sub Submission) (Submitted, error) {
+	if err := s.queue.Ping(ctx); err != nil {
+		return Submitted{}, err
+	}
+	job := plan(sub)
+	created, err := s.store.CreateJob(ctx, job)
+	if err != nil {
+		return Submitted{}, err
+	}
+	out := Submitted{JobID: created.ID, Replayed: created.Replayed}
+	if created.Replayed {
+		return out, nil
+	}
+	if len(job.Tasks) == 0 {
+		return out, s.store.Finalize(ctx, created.Number)
+	}
+	queued := make([]store.Queued, len(job.Tasks))
+	for i, t := range job.Tasks {
+		queued[i] = store.Queued{TaskRef: store.TaskRef{Job: created.Number, No: i + 1}, Action: t.Action, Lane: sub.Lane}
+	}
+	out.Delayed = s.queue.Put(ctx, queued) != nil
+	return out, nil
+}
+
+// plan splits the rows that are to be sent and orders all rows as the store
+// wants them: those of each task in a run, then the settled ones.
+func plan(sub Submission) store.NewJob {
+	job := store.NewJob{
+		Source: sub.Source, RequestedBy: sub.RequestedBy, Reason: sub.Reason, Lane: sub.Lane,
+		IdempotencyKey: sub.Key, Fingerprint: sub.Fingerprint, ParentID: sub.ParentID,
+		Header: sub.Header, Input: sub.Input, Changes: make([]store.NewChange, 0, len(sub.Rows)),
+	}
+	if job.IdempotencyKey == "" {
+		job.IdempotencyKey = sub.Fingerprint
+	}
+	changes, rows := open(sub.Rows)
+	for i, t := range split.Tasks(changes) {
+		job.Tasks = append(job.Tasks, store.NewTask{Rectangle: t.Rectangle, FirstChange: len(job.Changes)})
+		for _, at := range t.Changes {
+			job.Changes = append(job.Changes, store.NewChange{Row: sub.Rows[rows[at]].Row, Task: i})
+		}
+	}
+	for _, r := range sub.Rows {
+		if r.Settled != nil {
+			job.Changes = append(job.Changes, store.NewChange{Row: r.Row, Task: store.NoTask, Exception: r.Settled})
+		}
+	}
+	return job
+}
+
+// open returns the changes that are to be sent, and the row of each.
+func open(all []SubmittedRow) (changes []access.Change, rows []int) {
+	for i, r := range all {
+		if r.Settled == nil {
+			changes = append(changes, r.Change)
+			rows = append(rows, i)
+		}
+	}
+	return changes, rows
+}
+
+// Plan is what a submission would cost.
+type Plan struct {
+	Rows    int
+	Changes int
+	Calls   map[access.Action]int
+	Floor   time.Duration // no job ends sooner at the given rates
+}
+
+// PlanOf splits a submission and writes and sends nothing. rate gives the calls
+// per second of an action.
+func PlanOf(sub Submission, rate func(access.Action) float64) Plan {
+	p := Plan{Rows: len(sub.Rows), Calls: map[access.Action]int{}}
+	changes, _ := open(sub.Rows)
+	p.Changes = len(changes)
+	for _, t := range split.Tasks(changes) {
+		p.Calls[t.Action]++
+	}
+	for action, calls := range p.Calls { // the actions run side by side
+		p.Floor = max(p.Floor, time.Duration(float64(calls)/rate(action)*float64(time.Second)))
+	}
+	return p
+}
+
+// ErrNothingToRetry means that no failure of the job fits the request.
+var ErrNothingToRetry = errors.New("nothing to retry")
+
+// RetryRequest says which failures of which job to send again.
+type RetryRequest struct {
+	JobID       string
+	RequestedBy string
+	Reason      string
+	Filter      store.RetryFilter
+	Today       access.Date
+}
+
+// InvalidRow is a row that can no longer be sent, with the reasons.
+type InvalidRow struct {
+	store.Row
+	Problems []access.Problem
+}
+
+// RetryInvalidError says that rows which failed can no longer be sent as they
+// are: their expiry has passed, for example. Nothing was accepted.
+type RetryInvalidError struct{ Rows []InvalidRow }
+
+func (e *RetryInvalidError) Error() string {
+	return fmt.Sprintf("%d of the failed rows can no longer be sent as they are", len(e.Rows))
+}
+
+// Retry submits the selected failures of a job as a new job linked to it. Asking
+// twice gives the same job.
+func (s *Submitter) Retry(ctx context.Context, r RetryRequest) (Submitted, error) {
+	parent, err := s.store.Job(ctx, r.JobID)
+	if err != nil {
+		return Submitted{}, err
+	}
+	header, err := s.store.Header(ctx, r.JobID)
+	if err != nil {
+		return Submitted{}, err
+	}
+	rows, err := s.store.RetryRows(ctx, r.JobID, r.Filter)
+	if err != nil {
+		return Submitted{}, err
+	}
+	if len(rows) == 0 {
+		return Submitted{}, ErrNothingToRetry
+	}
+	sub := Submission{
+		Source: parent.Source, RequestedBy: r.RequestedBy, Reason: r.Reason, Lane: parent.Lane, ParentID: parent.ID,
+		Header: header, Input: store.Input{SHA256: parent.Input.SHA256, Encoding: parent.Input.Encoding, Delimiter: parent.Input.Delimiter},
+	}
+	hash := sha256.New()
+	fmt.Fprintf(hash, "retry of %s\n", parent.ID)
+	var invalid []InvalidRow
+	for _, row := range rows {
+		if problems := row.Change.Problems(r.Today); problems != nil {
+			invalid = append(invalid, InvalidRow{Row: row, Problems: problems})
+		}
+		fmt.Fprintln(hash, row.Line)
+		sub.Rows = append(sub.Rows, SubmittedRow{Row: row})
+	}
+	if invalid != nil {
+		return Submitted{}, &RetryInvalidError{Rows: invalid}
+	}
+	sub.Input.Rows = len(rows)
+	sub.Fingerprint = hex.EncodeToString(hash.Sum(nil))
+	return s.Submit(ctx, sub)
+}

@@ -1,0 +1,302 @@
+package tasks
+
+import (
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/usher-bi/usher/internal/access"
+	"github.com/usher-bi/usher/internal/quickbi"
+	"github.com/usher-bi/usher/internal/store"
+)
+
+// reply is how one call for a task ended.
+type reply struct {
+	failures []quickbi.SmartqFailure // of a call that was carried out
+	answer   store.Answer            // for the record
+	err      error                   // nil: carried out, in whole or in part
+}
+
+// verdict is what follows from a reply. Exactly one of the kinds holds.
+type verdict struct {
+	kind       verdictKind
+	exceptions []store.CellException // finish: every other cell succeeded
+	parts      []store.Part          // cut: together they are the task
+	again      store.Again           // repeat
+	wait       time.Duration         // hold: for everyone
+	meaning    quickbi.Meaning       // stop: why
+}
+
+type verdictKind int
+
+const (
+	finish verdictKind = iota + 1 // the task is over
+	cut                           // it goes on in parts
+	repeat                        // it is sent again later
+	hold                          // it is sent again after a throttle; costs no attempt
+	stop                          // the account is refused: nobody's row fails for it
+)
+
+// judge is the only place that decides what an answer means for a task.
+func judge(task store.Task, r reply, maxStrikes int) verdict {
+	if r.err == nil {
+		return settle(task, r)
+	}
+	m := quickbi.Explain(r.err)
+	switch m.Class {
+	case quickbi.ClassThrottled:
+		return verdict{kind: hold, wait: retryAfter(r.err)}
+	case quickbi.ClassAccount:
+		return verdict{kind: stop, meaning: m}
+	case quickbi.ClassTransient, quickbi.ClassUnknownOutcome:
+		return passing(task, r, m, maxStrikes)
+	default:
+		return refused(task, r, m)
+	}
+}
+
+// strikesLeft is how often each part of a task that ran out of patience is sent
+// before it is cut again or fails.
+const strikesLeft = 2
+
+// passing judges what a repeat may cure: bounded repeats, then smaller parts
+// (something in the call may be what breaks it), then a failure to retry later.
+// SmartqAuthorize may be repeated after an unknown outcome: granting again sets
+// the same expiry, revoking what is gone is skipped.
+func passing(task store.Task, r reply, m quickbi.Meaning, maxStrikes int) verdict {
+	unsure := m.Class == quickbi.ClassUnknownOutcome
+	switch {
+	case task.Strikes+1 < maxStrikes:
+		delay := max(retryAfter(r.err), backoff(task.Strikes))
+		return verdict{kind: repeat, again: store.Again{Delay: delay, Counts: true, Unsure: unsure}}
+	case task.Cells() > 1:
+		first, second := task.Halves()
+		v := cutInto(first, second)
+		for i := range v.parts {
+			v.parts[i].Strikes = max(0, maxStrikes-strikesLeft)
+			v.parts[i].Unsure = unsure || task.Unsure
+		}
+		return v
+	default:
+		e := exception(m, r)
+		if unsure || task.Unsure {
+			e.Status, e.Code, e.Retryable = store.Unknown, codeOutcomeUnknown, true
+		}
+		return verdict{kind: finish, exceptions: everyCell(task.Rectangle, e)}
+	}
+}
+
+// codeOutcomeUnknown marks a change that was sent, but of which no answer ever
+// told what became of it.
+const codeOutcomeUnknown = "outcome_unknown"
+
+// refused judges a refusal of the whole call for something in it. A culprit
+// that stands alone fails; otherwise the call is cut so that the innocent go
+// through.
+func refused(task store.Task, r reply, m quickbi.Meaning) verdict {
+	aboutUser := m.Class == quickbi.ClassUser || m.Class == quickbi.ClassUserGone
+	aboutResource := m.Class == quickbi.ClassResource
+	switch {
+	case task.Cells() == 1, aboutUser && len(task.Principals) == 1, aboutResource && len(task.Resources) == 1:
+		e := exception(m, r)
+		if m.Class == quickbi.ClassUserGone && task.Operation == access.Revoke {
+			e.Status = store.NoChange // who is not there has no access
+		}
+		return verdict{kind: finish, exceptions: everyCell(task.Rectangle, e)}
+	case aboutUser:
+		return cutInto(divide(task.Rectangle, r.answer.Message, byPrincipal))
+	case aboutResource:
+		return cutInto(divide(task.Rectangle, r.answer.Message, byResource))
+	default:
+		return cutInto(task.Halves())
+	}
+}
+
+// side tells how to see one side of a rectangle, and how to replace it.
+type side struct {
+	names func(access.Rectangle) []string
+	keep  func(access.Rectangle, func(i int) bool) access.Rectangle
+}
+
+var byPrincipal = side{
+	names: func(r access.Rectangle) []string {
+		names := make([]string, len(r.Principals))
+		for i, p := range r.Principals {
+			names[i] = p.ID
+		}
+		return names
+	},
+	keep: func(r access.Rectangle, keep func(int) bool) access.Rectangle {
+		r.Principals = pick(r.Principals, keep)
+		return r
+	},
+}
+
+var byResource = side{
+	names: func(r access.Rectangle) []string {
+		names := make([]string, len(r.Resources))
+		for i, res := range r.Resources {
+			names[i] = res.ID
+		}
+		return names
+	},
+	keep: func(r access.Rectangle, keep func(int) bool) access.Rectangle {
+		r.Resources = pick(r.Resources, keep)
+		return r
+	},
+}
+
+// divide cuts r across s: those whom the message names apart from the rest, or
+// in halves when it names nobody or everybody.
+func divide(r access.Rectangle, message string, s side) (first, second access.Rectangle) {
+	names := s.names(r)
+	named := make([]bool, len(names))
+	count := 0
+	for i, name := range names {
+		if mentions(message, name) {
+			named[i] = true
+			count++
+		}
+	}
+	if count == 0 || count == len(names) {
+		for i := range named {
+			named[i] = i < len(names)/2
+		}
+	}
+	return s.keep(r, func(i int) bool { return named[i] }), s.keep(r, func(i int) bool { return !named[i] })
+}
+
+// mentions reports whether message holds id as a word of its own, so that user
+// "12" is not found in "AE0121". Ids are not case-folded.
+func mentions(message, id string) bool {
+	for rest := message; ; {
+		at := strings.Index(rest, id)
+		if at < 0 {
+			return false
+		}
+		before, after := rest[:at], rest[at+len(id):]
+		if (before == "" || !idByte(before[len(before)-1])) && (after == "" || !idByte(after[0])) {
+			return true
+		}
+		rest = rest[at+1:]
+	}
+}
+
+func idByte(b byte) bool {
+	return b >= '0' && b <= '9' || b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b == '-' || b == '_'
+}
+
+func cutInto(rectangles ...access.Rectangle) verdict {
+	v := verdict{kind: cut}
+	for _, r := range rectangles {
+		v.parts = append(v.parts, store.Part{Rectangle: r})
+	}
+	return v
+}
+
+func pick[T any](all []T, keep func(i int) bool) []T {
+	var kept []T
+	for i, x := range all {
+		if keep(i) {
+			kept = append(kept, x)
+		}
+	}
+	return kept
+}
+
+// exception words a refusal as the failure of a change.
+func exception(m quickbi.Meaning, r reply) store.Exception {
+	message := r.answer.Message
+	if message == "" && r.err != nil {
+		message = r.err.Error()
+	}
+	return store.Exception{
+		Status: store.Failed, Code: m.Code, Message: message, Retryable: m.Retryable,
+		APICode: r.answer.APICode, RequestID: r.answer.RequestID,
+	}
+}
+
+func everyCell(r access.Rectangle, e store.Exception) []store.CellException {
+	out := make([]store.CellException, 0, r.Cells())
+	for _, p := range r.Principals {
+		for _, res := range r.Resources {
+			out = append(out, store.CellException{Principal: p.ID, Resource: res, Exception: e})
+		}
+	}
+	return out
+}
+
+// retryAfter is how long Quick BI asks us to wait, 0 if it did not say.
+func retryAfter(err error) time.Duration {
+	if e, ok := errors.AsType[*quickbi.Error](err); ok {
+		return e.RetryAfter
+	}
+	if e, ok := errors.AsType[*quickbi.AnswerError](err); ok {
+		return e.RetryAfter
+	}
+	return 0
+}
+
+const (
+	backoffFirst = time.Second
+	backoffMost  = time.Minute
+)
+
+// backoff is how long to wait after so many strikes: doubling, and half of it
+// random, so that tasks that failed together do not return together.
+func backoff(strikes int) time.Duration {
+	d := backoffMost
+	if strikes < 6 {
+		d = min(backoffMost, backoffFirst<<strikes)
+	}
+	return d/2 + rand.N(d/2+1)
+}
+
+// answerOf puts how a call ended into words for the record.
+func answerOf(call int64, resp quickbi.SmartqAuthorizeResponse, err error, took time.Duration) store.Answer {
+	a := store.Answer{
+		Call: call, Class: string(quickbi.Classify(err)), HTTPStatus: resp.HTTPStatus, RequestID: resp.RequestID, Took: took,
+	}
+	if err == nil {
+		if len(resp.Failures) > 0 {
+			a.Class = classPartial
+		}
+		return a
+	}
+	a.Message = err.Error()
+	if e, ok := errors.AsType[*quickbi.Error](err); ok {
+		a.HTTPStatus, a.RequestID, a.APICode = e.HTTPStatus, e.RequestID, e.Code
+		if e.Message != "" {
+			a.Message = e.Message
+		}
+	} else if e, ok := errors.AsType[*quickbi.AnswerError](err); ok {
+		a.HTTPStatus, a.RequestID = e.HTTPStatus, e.RequestID
+	}
+	return a
+}
+
+// classPartial is recorded for a call that was carried out but for some rows.
+const classPartial = "partial"
+
+// request is the SmartqAuthorize call of a rectangle.
+func request(r access.Rectangle) quickbi.SmartqAuthorizeRequest {
+	req := quickbi.SmartqAuthorizeRequest{Operation: quickbi.SmartqGrant, ExpireDay: r.Terms.ExpiresOn.String()}
+	if r.Operation == access.Revoke {
+		req.Operation = quickbi.SmartqRevoke
+	}
+	for _, p := range r.Principals {
+		req.UserIDs = append(req.UserIDs, p.ID)
+	}
+	for _, res := range r.Resources {
+		switch res.Type {
+		case access.QAResource:
+			req.LlmCubes = append(req.LlmCubes, res.ID)
+		case access.QATheme:
+			req.LlmCubeThemes = append(req.LlmCubeThemes, res.ID)
+		case access.Dataset:
+			req.CubeIDs = append(req.CubeIDs, res.ID)
+		}
+	}
+	return req
+}

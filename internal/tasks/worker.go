@@ -1,0 +1,196 @@
+// Package tasks is where Postgres, Redis and Quick BI meet: it submits jobs,
+// queues their tasks, works on them and repairs what was lost on the way.
+package tasks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+	"github.com/rs/zerolog"
+
+	"github.com/usher-bi/usher/internal/access"
+	"github.com/usher-bi/usher/internal/limit"
+	"github.com/usher-bi/usher/internal/store"
+)
+
+// Options adjusts a Worker. Name and Rate are required.
+type Options struct {
+	Name        string                      // of this process, in claims and the audit
+	Rate        func(access.Action) float64 // calls a second of an action
+	Concurrency int                         // tasks at once per action; 0 means 24
+	MaxStrikes  int                         // see Task.Strikes; 0 means 6
+	CallTimeout time.Duration               // what the client allows one call; 0 means 15s
+	Lease       time.Duration               // of a claim; 0 means 2m
+	Drain       time.Duration               // for calls in flight when stopping; 0 means 25s
+	Sweep       time.Duration               // between rounds of the reconciler; 0 means 15s
+	ProbeFirst  time.Duration               // after a stop; 0 means 1m
+	ProbeMost   time.Duration               // between two probes; 0 means 15m
+	Registry    prometheus.Registerer       // nil means one of its own
+}
+
+func (o Options) withDefaults() Options {
+	o.Concurrency = defaulted(o.Concurrency, 24)
+	o.MaxStrikes = defaulted(o.MaxStrikes, 6)
+	o.CallTimeout = defaulted(o.CallTimeout, 15*time.Second)
+	o.Lease = defaulted(o.Lease, 2*time.Minute)
+	o.Drain = defaulted(o.Drain, 25*time.Second)
+	o.Sweep = defaulted(o.Sweep, 15*time.Second)
+	o.ProbeFirst = defaulted(o.ProbeFirst, time.Minute)
+	o.ProbeMost = defaulted(o.ProbeMost, 15*time.Minute)
+	if o.Registry == nil {
+		o.Registry = prometheus.NewRegistry()
+	}
+	return o
+}
+
+func defaulted[T int | time.Duration](v, fallback T) T {
+	if v <= 0 {
+		return fallback
+	}
+	return v
+}
+
+// Worker works on the tasks in the queue until it is told to stop.
+type Worker struct {
+	store    *store.Store
+	redis    redis.UniversalClient
+	queue    *Queue
+	options  Options
+	log      zerolog.Logger
+	metrics  *metrics
+	handlers map[access.Action]*handler
+	stopping chan struct{}
+	busy     sync.WaitGroup
+}
+
+// NewWorker returns a worker. It sends nothing. The caller closes what it
+// passed in, after Run has returned.
+func NewWorker(s *store.Store, client redis.UniversalClient, quickbi authorizer, log zerolog.Logger, o Options) *Worker {
+	o = o.withDefaults()
+	w := &Worker{
+		store: s, redis: client, queue: NewQueue(client), options: o, log: log, metrics: newMetrics(o.Registry),
+		handlers: map[access.Action]*handler{}, stopping: make(chan struct{}),
+	}
+	for _, action := range access.Actions() {
+		w.handlers[action] = &handler{
+			store: s, queue: w.queue, quickbi: quickbi, limiter: limit.New(o.Rate(action)), log: log,
+			metrics: w.metrics, options: o, stopping: w.stopping,
+		}
+	}
+	return w
+}
+
+// Run works until ctx is done, and then drains: it takes no further task, lets
+// calls in flight finish and records them, and gives everything else back.
+// Handlers do not run under ctx. Run may be called once.
+func (w *Worker) Run(ctx context.Context) error {
+	servers, err := w.start()
+	if err == nil {
+		background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
+		var loops sync.WaitGroup
+		loops.Go(func() { w.reconcile(background) })
+		loops.Go(func() { w.watchStops(background) })
+		<-ctx.Done()
+		w.log.Info().Dur("within", w.options.Drain).Msg("stopping: calls in flight finish, the rest is given back")
+		stopBackground()
+		defer loops.Wait()
+	}
+	return errors.Join(err, w.drain(ctx, servers))
+}
+
+// start starts a server for each action, so that a flood of one cannot starve
+// another.
+func (w *Worker) start() ([]*asynq.Server, error) {
+	var servers []*asynq.Server
+	for action, h := range w.handlers {
+		srv := asynq.NewServerFromRedisClient(w.redis, w.serverConfig(action))
+		if err := srv.Start(asynq.HandlerFunc(func(ctx context.Context, t *asynq.Task) error {
+			w.busy.Add(1)
+			defer w.busy.Done()
+			return h.ProcessTask(ctx, t)
+		})); err != nil {
+			return servers, fmt.Errorf("starting the server of %s: %w: %w", action, ErrRedisUnavailable, err)
+		}
+		servers = append(servers, srv)
+	}
+	return servers, nil
+}
+
+func (w *Worker) serverConfig(action access.Action) asynq.Config {
+	return asynq.Config{
+		Concurrency: w.options.Concurrency,
+		Queues: map[string]int{
+			queueName(action, store.Urgent): 6, queueName(action, store.Normal): 3, queueName(action, store.Bulk): 1,
+		},
+		// Only infrastructure errors come back to asynq, so the wait is short and
+		// none of them is the task's failure.
+		IsFailure:                func(error) bool { return false },
+		RetryDelayFunc:           func(int, error, *asynq.Task) time.Duration { return 2*time.Second + rand.N(3*time.Second) },
+		ShutdownTimeout:          w.options.Drain,
+		TaskCheckInterval:        200 * time.Millisecond,
+		DelayedTaskCheckInterval: time.Second,
+		Logger:                   asynqLogger{w.log.With().Str("part", "asynq").Str("action", string(action)).Logger()},
+		LogLevel:                 asynq.WarnLevel,
+	}
+}
+
+// drain stops in the one order that loses nothing: no new tasks, no new calls,
+// then wait for the handlers, including those that asynq has given up on.
+func (w *Worker) drain(ctx context.Context, servers []*asynq.Server) error {
+	for _, srv := range servers {
+		srv.Stop()
+	}
+	close(w.stopping)
+	var down sync.WaitGroup
+	for _, srv := range servers {
+		down.Go(srv.Shutdown)
+	}
+	down.Wait()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+	defer cancel()
+	idle := make(chan struct{})
+	go func() {
+		w.busy.Wait()
+		close(idle)
+	}()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return errors.New("calls were still in flight at exit; they are settled when their claims end")
+	}
+}
+
+// lastWords is how long, after asynq has shut down, a handler may still take to
+// record its last answer.
+const lastWords = 5 * time.Second
+
+// asynqLogger sends what asynq says to zerolog.
+type asynqLogger struct{ log zerolog.Logger }
+
+func (l asynqLogger) Debug(args ...any) { l.log.Debug().Msg(fmt.Sprint(args...)) }
+func (l asynqLogger) Info(args ...any)  { l.log.Info().Msg(fmt.Sprint(args...)) }
+func (l asynqLogger) Warn(args ...any)  { l.log.Warn().Msg(fmt.Sprint(args...)) }
+func (l asynqLogger) Error(args ...any) { l.log.Error().Msg(fmt.Sprint(args...)) }
+
+// Fatal does not exit: only main does.
+func (l asynqLogger) Fatal(args ...any) { l.log.Error().Msg(fmt.Sprint(args...)) }
+
+// pause waits for d and reports whether ctx lasted that long.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
