@@ -1,0 +1,90 @@
+package quickbitest_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/usher-bi/usher/internal/quickbi/quickbitest"
+)
+
+const world = `{
+  "users": ["u1", "u2"], "qa_resources": ["r1"], "qa_themes": ["t1"], "datasets": {"d1": "r1"},
+  "access_key_id": "id", "access_key_secret": "secret", "security_token": "token",
+  "rate": 50, "rates": {"SmartqAuthorize": 10}, "throttle_hint": "rate_limit", "latency": "20ms",
+  "max_pairs": 10, "missing_user": "refusal", "missing_resource": "refusal_naming",
+  "faults": [{"kind": "rows", "action": "SmartqAuthorize", "match": {"users": ["u2"]}, "message": "m", "every": 2, "times": 3},
+             {"kind": "delay", "delay": "1.5s", "apply": true}]
+}`
+
+func TestReadWorld(t *testing.T) {
+	t.Parallel()
+
+	want := &quickbitest.Options{
+		AccessKeyID: "id", AccessKeySecret: "secret", SecurityToken: "token",
+		Users: []string{"u1", "u2"}, QAResources: []string{"r1"}, QAThemes: []string{"t1"}, Datasets: map[string]string{"d1": "r1"},
+		Rate: 50, Rates: map[string]int{"SmartqAuthorize": 10}, ThrottleHint: quickbitest.HintRateLimit,
+		Latency: quickbitest.Duration(20 * time.Millisecond), MaxPairs: 10,
+		MissingUser: quickbitest.MissingRefusal, MissingResource: quickbitest.MissingRefusalNaming,
+		Faults: []quickbitest.Fault{
+			{Kind: quickbitest.Rows, Action: "SmartqAuthorize", Match: quickbitest.Match{Users: []string{"u2"}}, Message: "m", Every: 2, Times: 3},
+			{Kind: quickbitest.Delay, Delay: quickbitest.Duration(1500 * time.Millisecond), Apply: true},
+		},
+	}
+	got, err := quickbitest.ReadWorld(strings.NewReader(world))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("world (-want +got):\n%s", diff)
+	}
+	text, err := json.Marshal(got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := quickbitest.ReadWorld(strings.NewReader(string(text)))
+	if diff := cmp.Diff(want, back); diff != "" || err != nil {
+		t.Errorf("written and read again: %v (-want +got):\n%s", err, diff)
+	}
+}
+
+func TestReadWorldReportsMistakes(t *testing.T) {
+	t.Parallel()
+
+	tests := []struct {
+		name, text string
+		want       []string // all of them in the message
+	}{
+		{"unknown field", `{"user": ["u1"]}`, []string{`"user"`}},
+		{"unknown field of a fault", `{"faults": [{"kind": "drop", "tiems": 1}]}`, []string{`"tiems"`}},
+		{"unknown field of a match", `{"faults": [{"kind": "drop", "match": {"user": ["u1"]}}]}`, []string{`"user"`}},
+		{"not JSON", `users: [u1]`, []string{"reading JSON"}},
+		{"nothing", ``, []string{"reading JSON"}},
+		{"more than one", `{} {}`, []string{"more than one"}},
+		{"duration", `{"latency": "soon"}`, []string{"250ms"}},
+		{
+			"everything at once",
+			`{"rate": -1, "rates": {"AddUser": 1}, "missing_user": "shrug", "missing_resource": "shrug", "throttle_hint": "shout",
+			  "users": ["a b"], "qa_resources": [""], "datasets": {"d": "x,y"}, "faults": [{"kind": "drop"}, {"kind": "delay"}]}`,
+			[]string{"rate,", "AddUser", "missing_user", "missing_resource", "throttle_hint", `"a b"`, "qa_resources", `"x,y"`, "faults[1]"},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+
+			_, err := quickbitest.ReadWorld(strings.NewReader(tt.text))
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("error %q does not say %s", err, want)
+				}
+			}
+		})
+	}
+}
