@@ -36,7 +36,7 @@ type environment struct {
 
 // run executes the command line and returns the exit code.
 func run(ctx context.Context, env environment) int {
-	root := newRoot(env)
+	root := newRoot(env) //nolint:contextcheck // cobra hands ctx to the commands
 	root.SetArgs(env.args)
 	root.SetOut(env.stdout)
 	root.SetErr(env.stderr)
@@ -52,7 +52,7 @@ func run(ctx context.Context, env environment) int {
 type usageError struct{ error }
 
 func exitCode(err error) int {
-	var problem *config.Problem
+	var problem *config.SettingError
 	switch {
 	case errors.As(err, &usageError{}), errors.As(err, &problem):
 		return exitUsage
@@ -65,7 +65,7 @@ func exitCode(err error) int {
 
 // explain adds what to do to errors that a person can mend.
 func explain(err error) string {
-	var problem *config.Problem
+	var problem *config.SettingError
 	switch {
 	case errors.As(err, &problem):
 		return "these settings are wrong:\n  " + strings.ReplaceAll(err.Error(), "\n", "\n  ") + "\nThey are explained in .env.example."

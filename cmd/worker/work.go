@@ -60,7 +60,7 @@ func work(ctx context.Context, env environment) error {
 	if err != nil {
 		return err
 	}
-	defer status.close()
+	defer status.close(ctx)
 
 	options := options(cfg)
 	options.Registry = registry
@@ -108,7 +108,7 @@ func newClient(cfg config.Config) (*quickbi.Client, error) {
 	}
 	client, err := quickbi.New(cfg.Endpoint, source, quickbi.Options{Timeout: cfg.Timeout, UserAgent: "usher/" + version()})
 	if err != nil {
-		return nil, &config.Problem{Name: "QUICKBI_ENDPOINT", Reason: err.Error()}
+		return nil, &config.SettingError{Name: "QUICKBI_ENDPOINT", Reason: err.Error()}
 	}
 	return client, nil
 }
@@ -160,7 +160,9 @@ func (p probes) ready(w http.ResponseWriter, r *http.Request) {
 	if !answer.Ready {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
-	_ = json.NewEncoder(w).Encode(answer) // a reader that left needs no answer
+	if err := json.NewEncoder(w).Encode(answer); err != nil {
+		return // the reader has left
+	}
 }
 
 // server is an HTTP server that listens already.
@@ -175,7 +177,7 @@ func listen(ctx context.Context, addr string, handler http.Handler, log zerolog.
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", addr)
 	if err != nil {
-		return nil, &config.Problem{Name: "WORKER_LISTEN", Reason: err.Error()}
+		return nil, &config.SettingError{Name: "WORKER_LISTEN", Reason: err.Error()}
 	}
 	s := &server{
 		http: &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second},
@@ -190,8 +192,8 @@ func listen(ctx context.Context, addr string, handler http.Handler, log zerolog.
 	return s, nil
 }
 
-func (s *server) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+func (s *server) close(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	if s.http.Shutdown(ctx) != nil {
 		_ = s.http.Close() // whoever still reads is cut off

@@ -116,7 +116,7 @@ func checkID(column, id string) *Problem {
 		return problem(CodeInvalidID, "the id holds bytes that are not text; export the file again as UTF-8")
 	case len(id) > maxIDBytes:
 		return problem(CodeInvalidID, "the id is %d bytes long; no Quick BI id is longer than %d", len(id), maxIDBytes)
-	case scientific.MatchString(id):
+	case strings.Contains(id, "+") && scientific.MatchString(id):
 		return problem(CodeMangledID, "%q looks like an id that a spreadsheet turned into a number; format the column as text and export again", id)
 	case strings.Contains(id, ","):
 		return problem(CodeInvalidID, "%q holds a comma, which separates ids in the API; write one row an id", id)

@@ -70,20 +70,21 @@ const (
 	Worker  Program = iota + 1 // needs everything
 	Enqueue                    // needs Postgres and Redis
 	Migrate                    // needs Postgres
+	Query                      // needs Postgres: commands that read or cancel jobs
 	Offline                    // needs nothing: dry runs and help
 )
 
 // Load reads the settings that program uses. lookup is os.Getenv in programs.
 // environ is os.Environ's list, to find QUICKBI_RATE_<ACTION>; nil means none.
-// The error joins one [Problem] per setting that is missing or malformed.
+// The error joins one [SettingError] per setting that is missing or malformed.
 func Load(program Program, lookup func(string) string, environ []string) (Config, error) {
 	r := reader{lookup: lookup}
 	var c Config
 	if program != Offline {
-		c.DatabaseURL = Secret(r.required("DATABASE_URL", "the Postgres to keep jobs in, e.g. postgres://usher@localhost/usher"))
+		c.DatabaseURL = r.server("DATABASE_URL", "the Postgres to keep jobs in, e.g. postgres://usher@localhost/usher", "postgres", "postgresql")
 	}
 	if program == Worker || program == Enqueue {
-		c.RedisURL = Secret(r.required("REDIS_URL", "the Redis to queue in, e.g. redis://localhost:6379/0"))
+		c.RedisURL = r.server("REDIS_URL", "the Redis to queue in, e.g. redis://localhost:6379/0", "redis", "rediss", "redis-socket", "unix", "redis-sentinel")
 	}
 	c.Rate = r.rate("QUICKBI_RATE", r.text("QUICKBI_RATE"))
 	c.Rates = r.ratesByAction(environ)

@@ -9,13 +9,13 @@ import (
 	_ "time/tzdata" // the zone must be known on machines without a zone database
 )
 
-// Problem is one setting that is missing or malformed.
-type Problem struct {
+// SettingError is one setting that is missing or malformed.
+type SettingError struct {
 	Name   string // of the variable
 	Reason string // what is wrong and what to write instead; never a secret's value
 }
 
-func (p *Problem) Error() string { return p.Name + ": " + p.Reason }
+func (p *SettingError) Error() string { return p.Name + ": " + p.Reason }
 
 // Setting documents one variable.
 type Setting struct {
@@ -64,7 +64,7 @@ type reader struct {
 }
 
 func (r *reader) problem(name, reason string) {
-	r.problems = append(r.problems, &Problem{Name: name, Reason: reason})
+	r.problems = append(r.problems, &SettingError{Name: name, Reason: reason})
 }
 
 // text returns the value of a variable, or its documented default.
@@ -82,6 +82,16 @@ func (r *reader) required(name, what string) string {
 		r.problem(name, "not set; it names "+what)
 	}
 	return v
+}
+
+// server reads the URL of a server, which may hold a password. What follows the
+// scheme is judged by whoever connects.
+func (r *reader) server(name, what string, schemes ...string) Secret {
+	v := r.required(name, what)
+	if scheme, _, ok := strings.Cut(v, "://"); v != "" && (!ok || !slices.Contains(schemes, scheme)) {
+		r.problem(name, "does not begin with "+strings.Join(schemes, ":// or ")+"://; it names "+what)
+	}
+	return Secret(v)
 }
 
 func (r *reader) duration(name string) time.Duration {

@@ -163,12 +163,14 @@ type NewJob struct {
 // of a job gets number i+1.
 type NewTask struct {
 	access.Rectangle
+
 	FirstChange int // index into NewJob.Changes
 }
 
 // NewChange is one row of the input.
 type NewChange struct {
 	Row
+
 	Task      int        // index into NewJob.Tasks, or NoTask
 	Exception *Exception // for a row that is settled at submission, else nil
 }

@@ -104,6 +104,7 @@ func (s *Store) Jobs(ctx context.Context, f JobFilter) ([]Job, error) {
 // Result is what became of one row.
 type Result struct {
 	Row
+
 	Status     Status
 	Code       string // ours, "" for a plain success
 	Message    string
@@ -115,34 +116,32 @@ type Result struct {
 }
 
 const selectResults = `
-WITH rows AS (
-    SELECT c.*, coalesce(leaf.state, root.state) AS task_state, coalesce(leaf.attempts, root.attempts, 0) AS attempts,
-           coalesce(nullif(leaf.request_id, ''), root.request_id, '') AS task_request_id,
-           coalesce(leaf.finished_at, root.finished_at, j.created_at) AS ended_at,
-           e.status AS exception, e.code, e.message, e.retryable, e.api_code, e.request_id
+WITH judged AS (
+    SELECT c.line, c.row_id, c.operation, c.principal_type, c.principal, c.resource_type, c.resource_id, c.role, c.expires_on,
+           c.reason, c.ticket, c.cells,
+           CASE WHEN e.status IS NOT NULL THEN e.status
+                WHEN coalesce(leaf.state, root.state) = 'done' THEN 'succeeded'
+                WHEN coalesce(leaf.state, root.state) = 'canceled' THEN 'canceled'
+                ELSE 'pending' END AS status,
+           coalesce(e.code, '') AS code, coalesce(e.message, '') AS message, coalesce(e.retryable, false) AS retryable,
+           coalesce(leaf.attempts, root.attempts, 0) AS attempts, coalesce(e.api_code, '') AS api_code,
+           coalesce(nullif(e.request_id, ''), nullif(leaf.request_id, ''), root.request_id, '') AS request_id,
+           coalesce(leaf.finished_at, root.finished_at, j.created_at) AS ended_at
     FROM jobs j
     JOIN changes c ON c.job_id = j.id
     LEFT JOIN tasks root ON root.job_id = c.job_id AND root.no = c.task_no
     LEFT JOIN LATERAL (
-        SELECT t.* FROM tasks t
+        SELECT t.state, t.attempts, t.request_id, t.finished_at FROM tasks t
         WHERE root.state = 'split' AND t.job_id = c.job_id AND t.root_no = root.no AND t.no <> t.root_no AND t.state <> 'split'
           AND c.principal = ANY (t.principals) AND c.resource_type || ':' || c.resource_id = ANY (t.resources)
     ) leaf ON true
     LEFT JOIN exceptions e ON e.job_id = c.job_id AND e.change_no = c.no
     WHERE j.ulid = $1
-), judged AS (
-    SELECT rows.*, CASE
-        WHEN exception IS NOT NULL THEN exception
-        WHEN task_state = 'done' THEN 'succeeded'
-        WHEN task_state = 'canceled' THEN 'canceled'
-        ELSE 'pending' END AS result
-    FROM rows
 )
 SELECT line, row_id, operation, principal_type, principal, resource_type, resource_id, role, expires_on, reason, ticket, cells,
-       result, coalesce(code, ''), coalesce(message, ''), coalesce(retryable, false), attempts, coalesce(api_code, ''),
-       coalesce(nullif(request_id, ''), task_request_id), CASE WHEN result <> 'pending' THEN ended_at END
+       status, code, message, retryable, attempts, api_code, request_id, CASE WHEN status <> 'pending' THEN ended_at END
 FROM judged
-WHERE cardinality($2::text[]) = 0 OR result = ANY ($2)
+WHERE cardinality($2::text[]) = 0 OR status = ANY ($2)
 ORDER BY line`
 
 // Results calls yield for each row of a job in the order of the input, without

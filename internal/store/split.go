@@ -13,6 +13,7 @@ import (
 // Part is a piece of a task that was cut up.
 type Part struct {
 	access.Rectangle
+
 	Done       bool            // its call was answered: nothing is left to send
 	Exceptions []CellException // of a part that is done
 	Strikes    int             // to begin with, for a part that is not

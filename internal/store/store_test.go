@@ -126,10 +126,14 @@ func TestJobKeepsWhatWasAskedFor(t *testing.T) {
 
 	job := grid([]string{"u1", "u2"}, []string{"r1"})
 	job.Changes = append(job.Changes,
-		store.NewChange{Task: store.NoTask, Row: store.Row{Line: 4, RowID: "bad", Cells: []string{"gratn", "u,3"}},
-			Exception: &store.Exception{Status: store.Failed, Code: "unknown_action", Message: "not an action"}},
-		store.NewChange{Task: store.NoTask, Row: store.Row{Line: 5, RowID: "twice", Change: job.Changes[0].Change},
-			Exception: &store.Exception{Status: store.NoChange, Code: "duplicate_row", Message: "duplicate of line 2"}})
+		store.NewChange{
+			Task: store.NoTask, Row: store.Row{Line: 4, RowID: "bad", Cells: []string{"gratn", "u,3"}},
+			Exception: &store.Exception{Status: store.Failed, Code: "unknown_action", Message: "not an action"},
+		},
+		store.NewChange{
+			Task: store.NoTask, Row: store.Row{Line: 5, RowID: "twice", Change: job.Changes[0].Change},
+			Exception: &store.Exception{Status: store.NoChange, Code: "duplicate_row", Message: "duplicate of line 2"},
+		})
 	created := w.create(t, job)
 
 	if diff := cmp.Diff(store.Counts{Total: 4, Failed: 1, NoChange: 1, Pending: 2}, w.counts(t, created.ID)); diff != "" {
@@ -495,8 +499,10 @@ func TestRetryRowsAreTheFailedRetryableOnes(t *testing.T) {
 	w := setup(t)
 
 	job := grid([]string{"u1", "u2", "u3"}, []string{"r1"})
-	job.Changes = append(job.Changes, store.NewChange{Task: store.NoTask, Row: store.Row{Line: 9},
-		Exception: &store.Exception{Status: store.Failed, Code: "invalid", Retryable: true}})
+	job.Changes = append(job.Changes, store.NewChange{
+		Task: store.NoTask, Row: store.Row{Line: 9},
+		Exception: &store.Exception{Status: store.Failed, Code: "invalid", Retryable: true},
+	})
 	created := w.create(t, job)
 	task := w.claim(t, store.TaskRef{Job: created.Number, No: 1}, 0)
 	cell := func(user, code string, retryable bool) store.CellException {

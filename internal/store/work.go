@@ -21,6 +21,7 @@ type TaskRef struct {
 // carries its generation, so a claim that was lost can write nothing.
 type Claim struct {
 	TaskRef
+
 	Generation int
 }
 
@@ -28,6 +29,7 @@ type Claim struct {
 type Task struct {
 	Claim
 	access.Rectangle
+
 	JobID    string // ULID, for logs
 	Lane     Lane
 	Attempts int  // calls that carried these cells so far
@@ -38,6 +40,7 @@ type Task struct {
 // ClaimRequest asks for a task at the generation it was queued with.
 type ClaimRequest struct {
 	TaskRef
+
 	Generation int
 	Worker     string
 	Lease      time.Duration
@@ -161,9 +164,10 @@ func (a Answer) args() []any {
 
 // CellException is an exception of one cell of a task.
 type CellException struct {
+	Exception
+
 	Principal string
 	Resource  access.Resource
-	Exception
 }
 
 const finishTask = `
@@ -192,8 +196,8 @@ SELECT (SELECT count(*) FROM finished), (SELECT count(*) FROM refused)`
 // for the exceptions given. It returns [ErrStale], having recorded the answer
 // and nothing else, when the claim was lost.
 func (s *Store) Finish(ctx context.Context, c Claim, a Answer, exceptions []CellException) error {
-	args := []any{c.Job, c.No, c.Generation, a.RequestID, a.Call, a.Class, a.HTTPStatus, a.APICode, a.Message, a.Took}
-	args = append(args, columns(exceptions)...)
+	args := append([]any{c.Job, c.No, c.Generation, a.RequestID, a.Call, a.Class, a.HTTPStatus, a.APICode, a.Message, a.Took},
+		columns(exceptions)...)
 	var finished, refused int
 	finish := func(q interface {
 		QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
@@ -237,6 +241,7 @@ func columns(exceptions []CellException) []any {
 // generation.
 type Queued struct {
 	TaskRef
+
 	Generation int
 	Action     access.Action
 	Lane       Lane

@@ -98,12 +98,11 @@ func parseTaskID(s string) (ref store.TaskRef, generation int, err error) {
 	if !ok || !ok2 {
 		return store.TaskRef{}, 0, fmt.Errorf("%q does not name a task", s)
 	}
-	ref.Job, err = strconv.ParseInt(job, 10, 64)
-	errs := []error{err}
-	ref.No, err = strconv.Atoi(no)
-	errs = append(errs, err)
-	generation, err = strconv.Atoi(gen)
-	if err := errors.Join(append(errs, err)...); err != nil {
+	var errs [3]error
+	ref.Job, errs[0] = strconv.ParseInt(job, 10, 64)
+	ref.No, errs[1] = strconv.Atoi(no)
+	generation, errs[2] = strconv.Atoi(gen)
+	if err := errors.Join(errs[:]...); err != nil {
 		return store.TaskRef{}, 0, fmt.Errorf("%q does not name a task: %w", s, err)
 	}
 	return ref, generation, nil

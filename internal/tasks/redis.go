@@ -80,8 +80,7 @@ func newSentinel(rawURL string) (redis.UniversalClient, error) {
 
 // withoutURL takes the URL, and with it a password, out of a parse error.
 func withoutURL(err error) error {
-	var bad *url.Error
-	if errors.As(err, &bad) {
+	if bad, ok := errors.AsType[*url.Error](err); ok {
 		return bad.Err
 	}
 	return err
