@@ -29,6 +29,23 @@ func MeaningOfDetail(detail string) Meaning {
 	return byCode[codeRefused]
 }
 
+// CodeOfDetail returns the code with which a DetailMessage begins, such as
+// "AE0150010001" in "AE0150010001: This user already exists.", or "" for plain
+// text.
+func CodeOfDetail(detail string) string {
+	word, _, _ := strings.Cut(strings.TrimSpace(detail), ":")
+	plain := strings.IndexFunc(word, func(r rune) bool {
+		return r != '.' && r != '_' && (r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r))
+	}) < 0
+	if plain && strings.ContainsAny(word, "._0123456789") && len(word) <= maxCode {
+		return word
+	}
+	return ""
+}
+
+// maxCode is longer than any code that is known.
+const maxCode = 64
+
 // numbered are messages that sister operations give a failed user.
 var numbered = map[string]string{
 	"AE0150010001": codeUserInWorkspace,

@@ -75,3 +75,21 @@ func TestMeaningOfDetail(t *testing.T) {
 		})
 	}
 }
+
+func TestCodeOfDetail(t *testing.T) {
+	t.Parallel()
+	for detail, want := range map[string]string{
+		"AE0150010001: This user already exists.": "AE0150010001",
+		"INVALID_FILE_FORMAT":                     "INVALID_FILE_FORMAT",
+		"User.Not.In.Organization":                "User.Not.In.Organization",
+		"The user does not exist.":                "",
+		"Error: the user does not exist":          "",
+		"用户不存在":                                   "",
+		"":                                        "",
+		"reason 7: no":                            "",
+	} {
+		if got := quickbi.CodeOfDetail(detail); got != want {
+			t.Errorf("CodeOfDetail(%q) = %q, want %q", detail, got, want)
+		}
+	}
+}

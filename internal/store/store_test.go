@@ -19,6 +19,7 @@ import (
 // world is a private database with a store and a raw connection beside it.
 type world struct {
 	*store.Store
+
 	sql *pgx.Conn
 }
 

@@ -18,7 +18,7 @@ func settle(task store.Task, r reply) verdict {
 	for _, row := range r.failures {
 		m := quickbi.MeaningOfDetail(row.DetailMessage)
 		e := exception(m, r)
-		e.Message = row.DetailMessage
+		e.Message, e.APICode = row.DetailMessage, quickbi.CodeOfDetail(row.DetailMessage)
 		if m.Class == quickbi.ClassUserGone && task.Operation == access.Revoke {
 			e.Status = store.NoChange
 		}

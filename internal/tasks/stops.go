@@ -30,7 +30,7 @@ func (w *Worker) watchStops(ctx context.Context) {
 				break
 			}
 			stopped := isStopped(stops, action)
-			if was, known := paused[action]; !known || was != stopped {
+			if was, known := paused[action]; stopped || !known || was { // again and again while stopped: Redis may forget
 				w.pauseQueues(inspector, action, stopped)
 				paused[action] = stopped
 			}

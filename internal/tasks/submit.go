@@ -31,6 +31,7 @@ type Submission struct {
 // with its exception and never sent: an invalid row, or a duplicate.
 type SubmittedRow struct {
 	store.Row
+
 	Settled *store.Exception
 }
 
@@ -156,6 +157,7 @@ type RetryRequest struct {
 // InvalidRow is a row that can no longer be sent, with the reasons.
 type InvalidRow struct {
 	store.Row
+
 	Problems []access.Problem
 }
 

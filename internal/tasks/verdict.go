@@ -87,9 +87,15 @@ func passing(task store.Task, r reply, m quickbi.Meaning, maxStrikes int) verdic
 	}
 }
 
-// codeOutcomeUnknown marks a change that was sent, but of which no answer ever
-// told what became of it.
-const codeOutcomeUnknown = "outcome_unknown"
+const (
+	// codeOutcomeUnknown marks a change that was sent, but of which no answer ever
+	// told what became of it.
+	codeOutcomeUnknown = "outcome_unknown"
+
+	// codeInvalidExpiry is quickbi's code for a date that Quick BI refuses. All
+	// changes of a call share theirs, so no smaller call would fare better.
+	codeInvalidExpiry = "invalid_expiry"
+)
 
 // refused judges a refusal of the whole call for something in it. A culprit
 // that stands alone fails; otherwise the call is cut so that the innocent go
@@ -98,7 +104,7 @@ func refused(task store.Task, r reply, m quickbi.Meaning) verdict {
 	aboutUser := m.Class == quickbi.ClassUser || m.Class == quickbi.ClassUserGone
 	aboutResource := m.Class == quickbi.ClassResource
 	switch {
-	case task.Cells() == 1, aboutUser && len(task.Principals) == 1, aboutResource && len(task.Resources) == 1:
+	case task.Cells() == 1, aboutUser && len(task.Principals) == 1, aboutResource && len(task.Resources) == 1, m.Code == codeInvalidExpiry:
 		e := exception(m, r)
 		if m.Class == quickbi.ClassUserGone && task.Operation == access.Revoke {
 			e.Status = store.NoChange // who is not there has no access
