@@ -1,0 +1,66 @@
+package intake
+
+import (
+	"fmt"
+
+	"github.com/usher-bi/usher/internal/access"
+)
+
+// The codes of rows that intake itself finds at fault, beside those of
+// [access.Change.Problems]. They are API: scripts switch on them.
+const (
+	CodeConflictingChange  = "conflicting_change"
+	CodeDuplicateRowID     = "duplicate_row_id"
+	CodeInvalidExpiry      = "invalid_expiry"
+	CodeInvalidRowID       = "invalid_row_id"
+	CodeMalformedQuotes    = "malformed_quotes"
+	CodeWrongNumberOfCells = "wrong_number_of_cells"
+)
+
+// The codes of files of which no row can be read. They are API too.
+const (
+	CodeDuplicateColumn = "duplicate_column"
+	CodeEmptyFile       = "empty_file"
+	CodeFileTooLarge    = "file_too_large"
+	CodeInvalidEncoding = "invalid_encoding"
+	CodeMissingColumn   = "missing_column"
+	CodeNoRows          = "no_rows"
+	CodeNotACSV         = "not_a_csv"
+	CodeNULByte         = "nul_byte"
+	CodeTooManyRows     = "too_many_rows"
+)
+
+// RowError is one problem of one row, which a person can go and mend.
+type RowError struct {
+	Line    int    `json:"line"`
+	Column  string `json:"column"` // its canonical name; empty if the whole row is meant
+	RowID   string `json:"row_id"`
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// Error returns line, column and message.
+func (e RowError) Error() string {
+	if e.Column == "" {
+		return fmt.Sprintf("line %d: %s", e.Line, e.Message)
+	}
+	return fmt.Sprintf("line %d, %s: %s", e.Line, e.Column, e.Message)
+}
+
+// FileError means that a file as a whole cannot be read. Its message says what
+// to do.
+type FileError struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// Error returns the message.
+func (e *FileError) Error() string { return e.Message }
+
+func fileError(code, format string, args ...any) *FileError {
+	return &FileError{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+func problem(column, code, format string, args ...any) access.Problem {
+	return access.Problem{Column: column, Code: code, Message: fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,68 @@
+package intake
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// finish completes the batch once all records are in.
+func (b *builder) finish() (*Batch, error) {
+	if b.batch.Total() == 0 {
+		return nil, fileError(CodeNoRows, "the file names columns but has no rows")
+	}
+	b.nameRows()
+	if b.batch.Encoding == encodingGB18030 {
+		b.warnf("the file is not UTF-8 and was read as GB18030; if names in it look wrong, save it as CSV UTF-8")
+	}
+	if unknown := b.header.unknown(); unknown != nil {
+		b.warnf("columns without a meaning here are carried through to the result file: %s", quotedList(unknown))
+	}
+	if b.uids.rows > 0 {
+		b.warnf("%d rows have a principal of 16 digits, the first on line %d: make sure that these are Quick BI user ids and not Alibaba Cloud UIDs",
+			b.uids.rows, b.uids.line)
+	}
+	return b.batch, nil
+}
+
+func (b *builder) warnf(format string, args ...any) {
+	b.batch.Warnings = append(b.batch.Warnings, fmt.Sprintf(format, args...))
+}
+
+// nameRows gives an id to each row whose sender gave none.
+func (b *builder) nameRows() {
+	for i := range b.batch.Rows {
+		row := &b.batch.Rows[i]
+		if row.RowID != "" {
+			continue
+		}
+		id := b.freeID(row.Line)
+		if id != lineID(row.Line) && row.Cells == nil { // only a plain one is known not to be the sender's
+			row.Cells = b.header.layout.AppendCells(nil, *row)
+		}
+		row.RowID = id
+	}
+	next := 0
+	for i := range b.batch.Invalid {
+		row := &b.batch.Invalid[i]
+		if row.RowID == "" {
+			row.RowID = b.freeID(row.Line)
+		}
+		for ; next < len(b.batch.Errors) && b.batch.Errors[next].Line == row.Line; next++ {
+			b.batch.Errors[next].RowID = row.RowID
+		}
+	}
+}
+
+// freeID returns an id for the row on line that is nobody else's.
+func (b *builder) freeID(line int) string {
+	id := lineID(line)
+	for n := 2; ; n++ {
+		if _, taken := b.ids[id]; !taken {
+			return id
+		}
+		id = lineID(line) + "-" + strconv.Itoa(n)
+	}
+}
+
+// lineID is the id of a row on the given line whose sender gave none.
+func lineID(line int) string { return "line-" + strconv.Itoa(line) }

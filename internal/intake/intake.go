@@ -1,0 +1,91 @@
+// Package intake turns files into changes of access. It checks a whole file
+// before anything is made of it, and reports every bad row with its line, its
+// column, a stable code and what to do.
+//
+// The package is pure: the current day comes in with [Options], and nothing is
+// opened, sent or looked up.
+package intake
+
+import (
+	"github.com/usher-bi/usher/internal/access"
+)
+
+// DefaultMaxRows is how many rows one file may have unless Options say
+// otherwise.
+const DefaultMaxRows = 5_000_000
+
+// DefaultMaxBytes is how large one file may be unless Options say otherwise.
+// The file is held in memory while it is read.
+const DefaultMaxBytes = 1 << 30
+
+// Options adjusts how a file is read. With the zero value no expiry is in the
+// past and none is filled in.
+type Options struct {
+	// Today is the current day where Quick BI counts expiry. A grant that ends
+	// before it is an error.
+	Today access.Date
+
+	// DefaultExpiryDays is written into every grant that has no expiry, counted
+	// from Today. A file without that column gets it, at the end. Zero or less
+	// leaves such grants alone, and they are errors.
+	DefaultExpiryDays int
+
+	// MaxRows is how many rows the file may have. Zero means DefaultMaxRows.
+	MaxRows int
+
+	// MaxBytes is how large the file may be. Zero means DefaultMaxBytes.
+	MaxBytes int64
+}
+
+// Batch is the content of one file. Every row of the file is in Rows or in
+// Invalid, each in the order of the file; blank lines are no rows.
+type Batch struct {
+	// Header has the column names as written, without result__ columns, and
+	// with expires_on at the end if a default expiry needs a place to stand.
+	Header   []string
+	Rows     []Row        // the sound rows, repeats of earlier ones among them
+	Invalid  []InvalidRow // the others
+	Errors   []RowError   // every problem of every invalid row, in file order
+	Warnings []string     // remarks about the whole file, for a person
+
+	SHA256    string // of the bytes read, in hex
+	Encoding  string // utf-8, utf-8-bom, utf-16le, utf-16be or gb18030
+	Delimiter string // comma, semicolon, tab or bar, as the character itself
+}
+
+// Total returns the number of rows of the file.
+func (b *Batch) Total() int { return len(b.Rows) + len(b.Invalid) }
+
+// Row is one row of a file.
+type Row struct {
+	// Line is where the row starts in the file, counted from 1 as an editor
+	// does: line breaks inside quotes count.
+	Line int
+
+	// RowID is the sender's own id of the row, unique in the file. Where the
+	// sender gave none it is made from Line.
+	RowID string
+
+	Change access.Change
+	Reason string
+	Ticket string
+
+	// Cells are the row's cells, aligned with Batch.Header: as given, but for
+	// the apostrophe that [Restore] removes and a default expiry, which is
+	// filled in. Nil means that [Layout.AppendCells] makes exactly them of the
+	// other fields.
+	Cells []string
+
+	// DuplicateOf is the line of the first row with the same change, and 0 for
+	// that first row itself. A repeat is not to be sent again.
+	DuplicateOf int
+}
+
+// InvalidRow is a row that must not be sent. Its Change is what could be read
+// of it, and its Cells are never nil: aligned with Batch.Header, blank where
+// the row was too short or broken, cut off where it was too long.
+type InvalidRow struct {
+	Row
+
+	Problem access.Problem // the first of its problems
+}
