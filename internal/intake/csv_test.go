@@ -186,7 +186,7 @@ func TestReadCSVFilesEveryRowOnce(t *testing.T) {
 		"GRANT,u,qa_resource,r,2027-01-01,",
 		`grant,"u,qa_resource`,
 		"grant,w,qa_resource,r,2027-01-01,A,B",
-		"revoke,u,qa_resource,r,,'=A")
+		"revoke,z,qa_resource,r,2027-01-01,'=A")
 	invalid := func(line int, id string, change access.Change, column, code string, cells ...string) intake.InvalidRow {
 		out := intake.InvalidRow{Row: intake.Row{Line: line, RowID: id, Change: change, Cells: cells}}
 		out.Problem.Column, out.Problem.Code = column, code
@@ -199,6 +199,8 @@ func TestReadCSVFilesEveryRowOnce(t *testing.T) {
 	}
 	noExpiry := grant("u", "r")
 	noExpiry.Terms = access.Terms{}
+	lateRevoke := revoke("z", "r")
+	lateRevoke.Terms = grant("z", "r").Terms
 	equal(t, "rows", []intake.Row{
 		{Line: 2, RowID: "line-2", Change: grant("u", "r"), Cells: []string{"grant", "u", "qa_resource", "r", "2027-01-01", "A"}},
 		{Line: 4, RowID: "line-4", Change: grant("u", "r"), Cells: []string{"GRANT", "u", "qa_resource", "r", "2027-01-01", ""}, DuplicateOf: 2},
@@ -207,10 +209,31 @@ func TestReadCSVFilesEveryRowOnce(t *testing.T) {
 		invalid(3, "line-3", noExpiry, "expires_on", access.CodeMissingExpiry, "grant", "u", "qa_resource", "r", "", "B"),
 		invalid(5, "line-5", access.Change{}, "principal", intake.CodeMalformedQuotes, "grant", "", "", "", "", ""),
 		invalid(6, "line-6", access.Change{}, "", intake.CodeWrongNumberOfCells, "grant", "w", "qa_resource", "r", "2027-01-01", "A"),
-		invalid(7, "line-7", revoke("u", "r"), "action", intake.CodeConflictingChange, "revoke", "u", "qa_resource", "r", "", "=A"),
+		invalid(7, "line-7", lateRevoke, "expires_on", access.CodeExpiryNotAllowed, "revoke", "z", "qa_resource", "r", "2027-01-01", "=A"),
 	}, b.Invalid)
 	equal(t, "total", 6, b.Total())
 	equal(t, "warnings", []string{`columns without a meaning here are carried through to the result file: "Team"`}, b.Warnings)
+}
+
+func TestReadCSVSendsNeitherOfTwoRowsThatContradict(t *testing.T) {
+	t.Parallel()
+	b := read(t, minimal,
+		"grant,u,qa_resource,r,2027-01-01",
+		"grant,v,qa_resource,r,2027-01-01",
+		"grant,u,qa_resource,r,2027-01-01",
+		"revoke,u,qa_resource,r,")
+	equal(t, "sound rows", 1, len(b.Rows))
+	equal(t, "the sound row", 3, b.Rows[0].Line)
+	var lines []int
+	for _, row := range b.Invalid {
+		lines = append(lines, row.Line)
+		equal(t, "code", intake.CodeConflictingChange, row.Problem.Code)
+		equal(t, "cells", 5, len(row.Cells))
+	}
+	equal(t, "invalid lines", []int{2, 4, 5}, lines)
+	equal(t, "errors", 1, len(b.Errors))
+	equal(t, "line of the error", 5, b.Errors[0].Line)
+	equal(t, "total", 4, b.Total())
 }
 
 func TestReadCSVCountsLinesAsAnEditorDoes(t *testing.T) {

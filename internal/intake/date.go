@@ -11,7 +11,7 @@ import (
 // clearLayouts are the ways to write a date that have one reading.
 var clearLayouts = []string{
 	"2006/1/2", "2006-1-2", "2006.1.2", "20060102",
-	"2006年1月2日", //nolint:gosmopolitan // what a Chinese spreadsheet writes
+	"2006年1月2日",
 	"2006-1-2 15:04", "2006-1-2 15:04:05", "2006/1/2 15:04", "2006/1/2 15:04:05", time.RFC3339,
 	"2.1.2006", "2 Jan 2006", "2-Jan-2006", "Jan 2, 2006",
 }

@@ -1,7 +1,9 @@
 package intake
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 )
 
@@ -10,6 +12,7 @@ func (b *builder) finish() (*Batch, error) {
 	if b.batch.Total() == 0 {
 		return nil, fileError(CodeNoRows, "the file names columns but has no rows")
 	}
+	b.dropDisputed()
 	b.nameRows()
 	if b.batch.Encoding == encodingGB18030 {
 		b.warnf("the file is not UTF-8 and was read as GB18030; if names in it look wrong, save it as CSV UTF-8")
@@ -22,6 +25,29 @@ func (b *builder) finish() (*Batch, error) {
 			b.uids.rows, b.uids.line)
 	}
 	return b.batch, nil
+}
+
+// dropDisputed moves the rows that a later row contradicts, and their repeats,
+// to the invalid ones: which of the two is meant only the sender knows, so
+// neither may be sent. The error of the later row names both.
+func (b *builder) dropDisputed() {
+	if len(b.pairs.disputed) == 0 {
+		return
+	}
+	b.batch.Rows = slices.DeleteFunc(b.batch.Rows, func(row Row) bool {
+		by, disputed := b.pairs.disputed[cmp.Or(row.DuplicateOf, row.Line)]
+		if disputed {
+			if row.Cells == nil {
+				row.Cells = b.header.layout.AppendCells(nil, row)
+			}
+			row.DuplicateOf = 0
+			b.batch.Invalid = append(b.batch.Invalid, InvalidRow{
+				Row: row, Problem: problem(colAction.String(), CodeConflictingChange, "line %d asks for something else with the same pair; keep one of the two", by),
+			})
+		}
+		return disputed
+	})
+	slices.SortFunc(b.batch.Invalid, func(a, b InvalidRow) int { return cmp.Compare(a.Line, b.Line) })
 }
 
 func (b *builder) warnf(format string, args ...any) {

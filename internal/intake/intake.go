@@ -45,7 +45,7 @@ type Batch struct {
 	Header   []string
 	Rows     []Row        // the sound rows, repeats of earlier ones among them
 	Invalid  []InvalidRow // the others
-	Errors   []RowError   // every problem of every invalid row, in file order
+	Errors   []RowError   // every problem of every invalid row, in file order; a contradiction of two rows once, at the later
 	Warnings []string     // remarks about the whole file, for a person
 
 	SHA256    string // of the bytes read, in hex

@@ -12,6 +12,7 @@ type pairs struct {
 	principals map[access.Principal]numbered[access.Principal]
 	resources  map[access.Resource]numbered[access.Resource]
 	first      map[[2]int32]int32 // index of the first row with a pair
+	disputed   map[int]int        // line of a first row → line of the first one that contradicts it
 }
 
 // numbered is the kept copy of a value and its number.
@@ -25,11 +26,13 @@ func newPairs() pairs {
 		principals: map[access.Principal]numbered[access.Principal]{},
 		resources:  map[access.Resource]numbered[access.Resource]{},
 		first:      map[[2]int32]int32{},
+		disputed:   map[int]int{},
 	}
 }
 
 // check compares a sound row with the sound rows before it. The same change
-// again makes row a duplicate; another one of the same pair is a problem.
+// again makes row a duplicate; another one of the same pair is a problem, and
+// disputes the first.
 func (p pairs) check(row *Row, before []Row) []access.Problem {
 	key := p.intern(&row.Change)
 	at, seen := p.first[key]
@@ -41,6 +44,9 @@ func (p pairs) check(row *Row, before []Row) []access.Problem {
 	if first.Change == row.Change {
 		row.DuplicateOf = first.Line
 		return nil
+	}
+	if _, known := p.disputed[first.Line]; !known {
+		p.disputed[first.Line] = row.Line
 	}
 	return []access.Problem{conflict(first, *row)}
 }

@@ -67,8 +67,6 @@ func codeWithin(detail string) (code string, ok bool) {
 }
 
 // phrases say by themselves what they are about. All are lower-case.
-//
-//nolint:gosmopolitan // the API answers in Chinese as well
 var phrases = []struct {
 	code string
 	any  []string
@@ -108,8 +106,6 @@ func missing(clause string) (code string, ok bool) {
 }
 
 // What missing reads a clause for. All are lower-case.
-//
-//nolint:gosmopolitan // the API answers in Chinese as well
 var (
 	absences       = []string{"not exist", "doesn't exist", "not found", "has been deleted", "不存在", "未找到", "找不到", "已删除", "已被删除"}
 	inOrganization = []string{"in the organi", "in this organi", "in current organi", "在组织中", "在组织内", "组织中", "组织内"}

@@ -6,7 +6,6 @@ import (
 	"github.com/usher-bi/usher/internal/quickbi"
 )
 
-//nolint:gosmopolitan // the API answers in Chinese as well
 func TestMeaningOfDetail(t *testing.T) {
 	t.Parallel()
 

@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,27 +39,19 @@ func refusal(code, message string) reply {
 	return reply{err: err, answer: answerOf(1, quickbi.SmartqAuthorizeResponse{}, err, time.Millisecond)}
 }
 
-// sides writes the parts of a verdict as "u1+u2×r1".
+// describe writes the parts of a verdict as "u1+u2×r1", with what is over and
+// what failed.
 func describe(v verdict) []string {
 	var out []string
 	for _, p := range v.parts {
-		s := ""
-		for i, u := range p.Principals {
-			if i > 0 {
-				s += "+"
-			}
-			s += u.ID
-		}
-		for i, r := range p.Resources {
-			s += map[bool]string{true: "×", false: "+"}[i == 0] + r.ID
-		}
+		words := []string{strings.Join(byPrincipal.names(p.Rectangle), "+") + "×" + strings.Join(byResource.names(p.Rectangle), "+")}
 		if p.Done {
-			s += " done"
+			words = append(words, "done")
 		}
 		for _, e := range p.Exceptions {
-			s += fmt.Sprintf(" !%s×%s", e.Principal, e.Resource.ID)
+			words = append(words, fmt.Sprintf("!%s×%s", e.Principal, e.Resource.ID))
 		}
-		out = append(out, s)
+		out = append(out, strings.Join(words, " "))
 	}
 	return out
 }
@@ -158,23 +151,28 @@ func TestFailureRowsOfUnclearMeaning(t *testing.T) {
 		{"one cell takes any row", access.QAResource, 1, 1, []quickbi.SmartqFailure{row("somebody", "else", "")}, nil},
 		{"one dataset takes its resource's row", access.Dataset, 2, 1, []quickbi.SmartqFailure{row("u2", "behind", "")}, nil},
 		{
-			"several datasets", access.Dataset, 3, 2, []quickbi.SmartqFailure{row("u2", "behind", "")},
+			"several datasets", access.Dataset, 3, 2,
+			[]quickbi.SmartqFailure{row("u2", "behind", "")},
 			[]string{"u1+u3×r1+r2 done", "u2×r1", "u2×r2"},
 		},
 		{
-			"a user without a resource", access.QAResource, 2, 2, []quickbi.SmartqFailure{row("u1", "", "")},
+			"a user without a resource", access.QAResource, 2, 2,
+			[]quickbi.SmartqFailure{row("u1", "", "")},
 			[]string{"u2×r1+r2 done", "u1×r1", "u1×r2"},
 		},
 		{
-			"a resource without a user", access.QAResource, 2, 2, []quickbi.SmartqFailure{row("", "r2", "")},
+			"a resource without a user", access.QAResource, 2, 2,
+			[]quickbi.SmartqFailure{row("", "r2", "")},
 			[]string{"u1+u2×r1 done", "u1+u2×r2"},
 		},
 		{
-			"a stranger", access.QAResource, 2, 1, []quickbi.SmartqFailure{row("stranger", "r1", "")},
+			"a stranger", access.QAResource, 2, 1,
+			[]quickbi.SmartqFailure{row("stranger", "r1", "")},
 			[]string{"u1×r1", "u2×r1"},
 		},
 		{
-			"clear and unclear", access.QAResource, 2, 2, []quickbi.SmartqFailure{row("u1", "", ""), row("u1", "r1", ""), row("u2", "r2", "")},
+			"clear and unclear", access.QAResource, 2, 2,
+			[]quickbi.SmartqFailure{row("u1", "", ""), row("u1", "r1", ""), row("u2", "r2", "")},
 			[]string{"u1×r1 done !u1×r1", "u2×r1+r2 done !u2×r2", "u1×r2"},
 		},
 	} {
