@@ -1,0 +1,106 @@
+//go:build unix
+
+package devstack
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"syscall"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	postgresSocket = ".s.PGSQL.5432" // the port is part of the name only
+	postgresName   = "postgres"      // of the program, its user, its superuser and its first database
+)
+
+type postgresSpec struct {
+	bin     postgresPrograms
+	durable bool
+}
+
+// newPostgres describes a PostgreSQL in at. It has one superuser, postgres,
+// without a password: who may enter the directory may log in.
+func newPostgres(at site, spec postgresSpec) *Server {
+	data := filepath.Join(at.dir, postgresName)
+	argv := []string{
+		spec.bin.server, "-D", data, "-k", at.dir,
+		"-c", "listen_addresses=", "-c", "unix_socket_permissions=0700", "-c", "max_connections=200",
+	}
+	initdb := []string{spec.bin.initdb, "-D", data, "-U", postgresName, "--auth=trust", "--no-locale", "-E", "UTF8"}
+	if !spec.durable {
+		initdb = append(initdb, "--no-sync")
+		for _, setting := range []string{"fsync", "synchronous_commit", "full_page_writes", "autovacuum"} {
+			argv = append(argv, "-c", setting+"=off")
+		}
+	}
+	s := &Server{
+		name:    postgresName,
+		site:    at,
+		argv:    argv,
+		death:   syscall.SIGQUIT, // SIGKILL would leave its shared memory
+		endings: []syscall.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGKILL},
+		ready:   func(ctx context.Context) error { return execSQL(ctx, databaseURL(at.dir, postgresName), "SELECT 1") },
+	}
+	s.prepare = func(ctx context.Context) error { return s.run(at.command(ctx, syscall.SIGKILL, initdb...)) }
+	return s
+}
+
+// DatabaseURL returns the URL of a database of s for its superuser. A new
+// stack has one database, postgres, meant for maintenance.
+func (s *Stack) DatabaseURL(db string) string { return databaseURL(s.dir, db) }
+
+func databaseURL(dir, db string) string {
+	u := url.URL{Scheme: "postgres", User: url.User(postgresName), Path: "/" + db, RawQuery: url.Values{"host": {dir}}.Encode()}
+	return u.String()
+}
+
+// CreateDatabase makes an empty database.
+func (s *Stack) CreateDatabase(ctx context.Context, name string) error {
+	return s.admin(ctx, "CREATE DATABASE "+quoted(name))
+}
+
+// Clone names a database to copy and its copy.
+type Clone struct{ Template, Name string }
+
+// CloneDatabase makes a copy of a database that nobody is connected to. Calls
+// queue up, because PostgreSQL does not copy one template twice at a time.
+func (s *Stack) CloneDatabase(ctx context.Context, c Clone) error {
+	s.clone.Lock()
+	defer s.clone.Unlock()
+	return s.admin(ctx, "CREATE DATABASE "+quoted(c.Name)+" TEMPLATE "+quoted(c.Template))
+}
+
+// SealDatabase refuses connections to a database from now on, so that it stays
+// a template that can be cloned at any time.
+func (s *Stack) SealDatabase(ctx context.Context, name string) error {
+	return s.admin(ctx, "ALTER DATABASE "+quoted(name)+" ALLOW_CONNECTIONS false")
+}
+
+// DropDatabase removes a database and cuts whoever is connected to it. A
+// database that does not exist is no error.
+func (s *Stack) DropDatabase(ctx context.Context, name string) error {
+	return s.admin(ctx, "DROP DATABASE IF EXISTS "+quoted(name)+" WITH (FORCE)")
+}
+
+func (s *Stack) admin(ctx context.Context, sql string) error {
+	if err := execSQL(ctx, s.DatabaseURL(postgresName), sql); err != nil {
+		return fmt.Errorf("%s: %w", sql, err)
+	}
+	return nil
+}
+
+func quoted(name string) string { return pgx.Identifier{name}.Sanitize() }
+
+func execSQL(ctx context.Context, databaseURL, sql string) error {
+	conn, err := pgx.Connect(ctx, databaseURL)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	_, err = conn.Exec(ctx, sql)
+	return err
+}
