@@ -1,0 +1,257 @@
+package usher_test
+
+import (
+	"bufio"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/compose-spec/compose-go/v2/cli"
+	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/usher-bi/usher/internal/config"
+	"github.com/usher-bi/usher/internal/quickbi/quickbitest"
+)
+
+const (
+	password       = "hunter2"                       // of Postgres
+	withoutAccount = "# --- Without a cloud account" // the part of .env.example that sets some names again
+)
+
+func TestComposeKeepsItsPromises(t *testing.T) {
+	t.Parallel()
+
+	project := loadCompose(t, "docker-compose.yml")
+	for name, service := range project.Services {
+		if name == "migrate" { // runs once
+			if service.Restart != types.RestartPolicyNo {
+				t.Errorf("migrate restarts: %q", service.Restart)
+			}
+			continue
+		}
+		if service.HealthCheck == nil || len(service.HealthCheck.Test) < 2 {
+			t.Errorf("%s has no health check", name)
+		}
+		if service.Restart != types.RestartPolicyUnlessStopped {
+			t.Errorf("%s restarts %q, want %q", name, service.Restart, types.RestartPolicyUnlessStopped)
+		}
+		if len(service.Ports) > 0 {
+			t.Errorf("%s is published to the network: %v", name, service.Ports)
+		}
+	}
+	for _, name := range []string{"migrate", "worker", "sandbox"} {
+		service := project.Services[name]
+		if service.User != "" || service.Privileged || !slices.Contains(service.CapDrop, "ALL") {
+			t.Errorf("%s has more rights than its image gives it", name)
+		}
+	}
+}
+
+func TestComposeRedisForgetsNothing(t *testing.T) {
+	t.Parallel()
+
+	redis := strings.Join(loadCompose(t, "docker-compose.yml").Services["redis"].Command, " ")
+	for _, want := range []string{"--appendonly yes", "--maxmemory-policy noeviction"} {
+		if !strings.Contains(redis, want) {
+			t.Errorf("redis runs %q, want %s", redis, want)
+		}
+	}
+}
+
+func TestComposeKeepsDataInNamedVolumes(t *testing.T) {
+	t.Parallel()
+
+	project := loadCompose(t, "docker-compose.yml")
+	for name, target := range map[string]string{"postgres": "/var/lib/postgresql/data", "redis": "/data"} {
+		i := slices.IndexFunc(project.Services[name].Volumes, func(v types.ServiceVolumeConfig) bool { return v.Target == target })
+		if i < 0 {
+			t.Errorf("nothing is mounted at %s of %s", target, name)
+			continue
+		}
+		v := project.Services[name].Volumes[i]
+		if _, declared := project.Volumes[v.Source]; v.Type != types.VolumeTypeVolume || !declared {
+			t.Errorf("%s of %s is the %s %q, want a named volume", target, name, v.Type, v.Source)
+		}
+	}
+}
+
+func TestComposeWorkerWaitsAndDrains(t *testing.T) {
+	t.Parallel()
+
+	worker := loadCompose(t, "docker-compose.yml").Services["worker"]
+	got := map[string]string{}
+	for name, dependency := range worker.DependsOn {
+		got[name] = dependency.Condition
+	}
+	want := map[string]string{
+		"migrate":  types.ServiceConditionCompletedSuccessfully,
+		"postgres": types.ServiceConditionHealthy,
+		"redis":    types.ServiceConditionHealthy,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("worker waits for (-want +got):\n%s", diff)
+	}
+	drain, err := time.ParseDuration(defaults()["WORKER_DRAIN"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if grace := worker.StopGracePeriod; grace == nil || time.Duration(*grace) < drain+10*time.Second {
+		t.Errorf("worker is killed after %v, but may drain for %v and then has to close", grace, drain)
+	}
+}
+
+// The container's settings are read the way the worker reads them.
+func TestComposeConfiguresTheWorker(t *testing.T) {
+	t.Parallel()
+
+	for _, name := range []string{"worker", "migrate"} {
+		program := map[string]config.Program{"worker": config.Worker, "migrate": config.Migrate}[name]
+		service := loadCompose(t, "docker-compose.yml").Services[name]
+		keys := map[string]string{"ALIBABA_CLOUD_ACCESS_KEY_ID": "id", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "secret"}
+		cfg, err := config.Load(program, func(key string) string {
+			if v, ok := service.Environment[key]; ok && v != nil {
+				return *v
+			}
+			return keys[key] // from .env
+		}, nil)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if want := "postgres://usher:" + password + "@postgres:5432/usher?sslmode=disable"; cfg.DatabaseURL.Reveal() != want {
+			t.Errorf("%s uses %s, want %s", name, cfg.DatabaseURL.Reveal(), want)
+		}
+	}
+}
+
+func TestComposeWantsAPassword(t *testing.T) {
+	t.Parallel()
+
+	if _, err := load(t, nil, "docker-compose.yml"); err == nil || !strings.Contains(err.Error(), "set it in .env") {
+		t.Errorf("without POSTGRES_PASSWORD: %v, want to be told where to set it", err)
+	}
+}
+
+func TestComposeSandboxWorld(t *testing.T) {
+	t.Parallel()
+
+	project := loadCompose(t, "docker-compose.yml")
+	world, err := quickbitest.ReadWorld(strings.NewReader(project.Configs["sandbox-world"].Content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(world.Users) == 0 || len(world.QAResources) == 0 {
+		t.Error("the stand-in has nobody or nothing to give access to")
+	}
+	again := example(t, true)
+	for name, want := range map[string]string{
+		"ALIBABA_CLOUD_ACCESS_KEY_ID":     quickbitest.DefaultAccessKeyID,
+		"ALIBABA_CLOUD_ACCESS_KEY_SECRET": quickbitest.DefaultAccessKeySecret,
+		"COMPOSE_PROFILES":                "sandbox",
+	} {
+		if again[name] != want {
+			t.Errorf(".env.example offers %s=%s, want %s", name, again[name], want)
+		}
+	}
+	if host := strings.TrimPrefix(again["QUICKBI_ENDPOINT"], "http://"); !slices.Contains(project.Services["sandbox"].Command, host) {
+		t.Errorf("the sandbox does not listen on %s: %v", host, project.Services["sandbox"].Command)
+	}
+}
+
+// The stores of the demo may be reached from this machine, and from no other.
+func TestDemoStoresAreOnLoopback(t *testing.T) {
+	t.Parallel()
+
+	project := loadCompose(t, "docker-compose.yml", "scripts/demo.compose.yml")
+	for _, name := range []string{"postgres", "redis"} {
+		ports := project.Services[name].Ports
+		if len(ports) != 1 || ports[0].HostIP != "127.0.0.1" || ports[0].Published != "" {
+			t.Errorf("%s is published as %v, want one free port on loopback", name, ports)
+		}
+	}
+}
+
+func TestImageIsNotRoot(t *testing.T) {
+	t.Parallel()
+
+	text, err := os.ReadFile("Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stages := strings.Split(string(text), "\nFROM ")
+	last := stages[len(stages)-1]
+	if !regexp.MustCompile(`(?m)^USER [1-9][0-9]*:[1-9][0-9]*$`).MatchString(last) {
+		t.Errorf("the image runs as root:\n%s", last)
+	}
+}
+
+func TestEnvExampleIsComplete(t *testing.T) {
+	t.Parallel()
+
+	got := example(t, false)
+	delete(got, "POSTGRES_PASSWORD") // of docker-compose.yml alone
+	for _, needed := range []string{"DATABASE_URL", "REDIS_URL"} {
+		if got[needed] == "" {
+			t.Errorf("%s has no example", needed)
+		}
+		got[needed] = ""
+	}
+	if diff := cmp.Diff(defaults(), got); diff != "" {
+		t.Errorf(".env.example against the settings and their defaults (-want +got):\n%s", diff)
+	}
+}
+
+func defaults() map[string]string {
+	out := map[string]string{}
+	for _, s := range config.Settings() {
+		out[s.Name] = s.Default
+	}
+	return out
+}
+
+// example reads .env.example: the settings, or what it sets again for the
+// stand-in.
+func example(t *testing.T, again bool) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile(".env.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings, standIn, found := strings.Cut(string(text), withoutAccount)
+	if !found {
+		t.Fatalf("no %q in .env.example", withoutAccount)
+	}
+	if again {
+		settings = standIn
+	}
+	assignment := regexp.MustCompile(`^#?([A-Z_]+)=(.*)$`)
+	out := map[string]string{}
+	for lines := bufio.NewScanner(strings.NewReader(settings)); lines.Scan(); {
+		if m := assignment.FindStringSubmatch(lines.Text()); m != nil {
+			out[m[1]] = m[2]
+		}
+	}
+	return out
+}
+
+func loadCompose(t *testing.T, files ...string) *types.Project {
+	t.Helper()
+	project, err := load(t, []string{"POSTGRES_PASSWORD=" + password}, files...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return project
+}
+
+// load reads compose files as docker compose does, with every profile on.
+func load(t *testing.T, env []string, files ...string) (*types.Project, error) {
+	t.Helper()
+	options, err := cli.NewProjectOptions(files, cli.WithEnv(env), cli.WithDefaultProfiles("*"), cli.WithoutEnvironmentResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return options.LoadProject(t.Context())
+}
