@@ -1,0 +1,185 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/usher-bi/usher/internal/quickbi/quickbitest"
+	"github.com/usher-bi/usher/internal/testenv"
+)
+
+func TestMain(m *testing.M) { os.Exit(testenv.Main(m)) }
+
+// buffer is a stream that a running program writes and a test reads.
+type buffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+func execute(ctx context.Context, vars map[string]string, args ...string) (code int, stdout, stderr string) {
+	var out, errOut buffer
+	code = run(ctx, environment{args: args, getenv: func(k string) string { return vars[k] }, stdout: &out, stderr: &errOut})
+	return code, out.String(), errOut.String()
+}
+
+// deployment is everything that a worker needs, and nobody listening at Quick
+// BI: these tests send no call.
+func deployment(t *testing.T) map[string]string {
+	t.Helper()
+	return map[string]string{
+		"DATABASE_URL": testenv.Postgres(t), "REDIS_URL": testenv.Redis(t), "QUICKBI_ENDPOINT": "http://127.0.0.1:9",
+		"ALIBABA_CLOUD_ACCESS_KEY_ID": quickbitest.DefaultAccessKeyID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": quickbitest.DefaultAccessKeySecret,
+		"WORKER_LISTEN": "127.0.0.1:0", "LOG_FORMAT": "json",
+	}
+}
+
+func TestHelpAndMistakes(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		args []string
+		code int
+		want string // in stdout if all is well, else in stderr
+	}{
+		{"no command", nil, exitOK, "worker migrate"},
+		{"help", []string{"run", "--help"}, exitOK, "worker run"},
+		{"version", []string{"--version"}, exitOK, "worker version"},
+		{"unknown command", []string{"walk"}, exitUsage, "walk"},
+		{"unknown flag", []string{"run", "--fast"}, exitUsage, "--fast"},
+		{"an argument too many", []string{"migrate", "now"}, exitUsage, "now"},
+		{"no settings", []string{"run"}, exitUsage, "DATABASE_URL: not set"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			code, stdout, stderr := execute(t.Context(), nil, tt.args...)
+			said := stderr
+			if tt.code == exitOK {
+				said = stdout
+			}
+			if code != tt.code || !strings.Contains(said, tt.want) {
+				t.Errorf("exit %d, want %d; said:\n%s\nwant %q in it", code, tt.code, said, tt.want)
+			}
+		})
+	}
+}
+
+func TestAllWrongSettingsAreNamedAtOnce(t *testing.T) {
+	t.Parallel()
+	code, _, stderr := execute(t.Context(), map[string]string{"QUICKBI_RATE": "fast"}, "run")
+	for _, name := range []string{"DATABASE_URL", "REDIS_URL", "QUICKBI_RATE", "ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET"} {
+		if !strings.Contains(stderr, name) {
+			t.Errorf("%s is not named in:\n%s", name, stderr)
+		}
+	}
+	if code != exitUsage || strings.Contains(stderr, "goroutine") {
+		t.Errorf("exit %d, want %d and no stack:\n%s", code, exitUsage, stderr)
+	}
+}
+
+func TestWhoIsAwayIsNamed(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, variable, value string
+		args                  []string
+		code                  int
+		want                  string
+	}{
+		{"Postgres", "DATABASE_URL", "postgres://u:secret@127.0.0.1:1/db", []string{"run"}, exitUnreachable, "Postgres cannot be reached"},
+		{"Postgres of migrate", "DATABASE_URL", "postgres://u:secret@127.0.0.1:1/db", []string{"migrate"}, exitUnreachable, "Postgres cannot be reached"},
+		{"Redis", "REDIS_URL", "redis://:secret@127.0.0.1:1/0", []string{"run"}, exitUnreachable, "Redis cannot be reached"},
+		{"plain http to the outside", "QUICKBI_ENDPOINT", "http://example.com", []string{"run"}, exitUsage, "QUICKBI_ENDPOINT"},
+		{"the port is taken", "WORKER_LISTEN", "256.0.0.1:1", []string{"run"}, exitUsage, "WORKER_LISTEN"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			vars := deployment(t)
+			vars[tt.variable] = tt.value
+			code, _, stderr := execute(t.Context(), vars, tt.args...)
+			if code != tt.code || !strings.Contains(stderr, tt.want) || strings.Contains(stderr, "secret@") {
+				t.Errorf("exit %d, want %d and %q:\n%s", code, tt.code, tt.want, stderr)
+			}
+		})
+	}
+}
+
+func TestDatabaseMustBeMigrated(t *testing.T) {
+	t.Parallel()
+	vars := deployment(t)
+	vars["DATABASE_URL"] = testenv.EmptyPostgres(t)
+	if code, _, stderr := execute(t.Context(), vars, "run"); code != exitUnreachable || !strings.Contains(stderr, "worker migrate") {
+		t.Errorf("exit %d, want %d and what to run:\n%s", code, exitUnreachable, stderr)
+	}
+	for range 2 { // the second finds nothing to do
+		if code, _, stderr := execute(t.Context(), vars, "migrate"); code != exitOK {
+			t.Fatalf("migrate: exit %d:\n%s", code, stderr)
+		}
+	}
+}
+
+func TestWorkerAnswersForItselfUntilItIsStopped(t *testing.T) {
+	t.Parallel()
+	vars := deployment(t)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var errOut buffer
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, environment{
+			args: []string{"run"}, getenv: func(k string) string { return vars[k] }, stdout: io.Discard, stderr: &errOut,
+		})
+	}()
+	address := ""
+	testenv.Eventually(t, "the worker listens", func() bool {
+		for line := range strings.Lines(errOut.String()) {
+			var entry struct{ Message, Listen string }
+			if json.Unmarshal([]byte(line), &entry) == nil && entry.Message == "worker runs" {
+				address = entry.Listen
+			}
+		}
+		return address != ""
+	})
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for path, want := range map[string]string{
+		"/healthz": "ok", "/readyz": `"ready":true`, "/metrics": "usher_action_stopped",
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		testenv.Eventually(t, path+" answers "+want, func() bool {
+			resp, err := client.Do(req)
+			if err != nil {
+				return false
+			}
+			defer resp.Body.Close()
+			body, err := io.ReadAll(resp.Body)
+			return err == nil && resp.StatusCode == http.StatusOK && strings.Contains(string(body), want)
+		})
+	}
+	stop()
+	if code := <-ended; code != exitOK {
+		t.Errorf("exit %d after the signal, want %d:\n%s", code, exitOK, errOut.String())
+	}
+	if strings.Contains(errOut.String(), vars["ALIBABA_CLOUD_ACCESS_KEY_SECRET"]) {
+		t.Error("the log holds the secret")
+	}
+}
