@@ -72,7 +72,7 @@ func (h *handler) run(ctx context.Context, a attempt) error {
 	h.metrics.claimed.WithLabelValues(string(task.Action)).Inc()
 	defer h.metrics.released.WithLabelValues(string(task.Action)).Inc()
 
-	ctx, cancel := context.WithDeadline(ctx, claimedAt.Add(h.options.Lease-leaseMargin))
+	ctx, cancel := context.WithDeadline(ctx, claimedAt.Add(h.options.Lease-leaseMargin(h.options.Lease)))
 	defer cancel()
 	log := h.log.With().Str("job_id", task.JobID).Int("task", task.No).Int("generation", task.Generation).Logger()
 	if err := h.work(log.WithContext(ctx), task, a.probe); err != nil && !errors.Is(err, store.ErrStale) {
@@ -84,8 +84,9 @@ func (h *handler) run(ctx context.Context, a attempt) error {
 }
 
 // leaseMargin is how long before its lease ends a claim is no longer used, so
-// that the last write finds it current.
-const leaseMargin = 2 * time.Second
+// that the last write finds it current. It leaves room for a call in every lease
+// that settings allow, which is twice the time-out of one.
+func leaseMargin(lease time.Duration) time.Duration { return min(2*time.Second, lease/8) }
 
 // work sends a task until something other than a throttle follows from it.
 func (h *handler) work(ctx context.Context, task store.Task, probe bool) error {

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/usher-bi/usher/internal/config"
+	"github.com/usher-bi/usher/internal/store"
+	"github.com/usher-bi/usher/internal/tasks"
+)
+
+// maxConns is enough for a command, which asks one thing after the other.
+const maxConns = 2
+
+// settings reads the environment, once for each command.
+func (a *app) settings(program config.Program) (config.Config, error) {
+	return config.Load(program, a.lookup, a.Environ)
+}
+
+// openStore connects to Postgres and checks that its schema fits.
+func openStore(ctx context.Context, cfg config.Config) (*store.Store, error) {
+	st, err := store.Open(ctx, cfg.DatabaseURL.Reveal(), maxConns)
+	if err != nil {
+		return nil, blame("DATABASE_URL", err)
+	}
+	if err := st.CheckSchema(ctx); err != nil {
+		st.Close()
+		return nil, err
+	}
+	return st, nil
+}
+
+// reading runs f with the store that the environment names.
+func (a *app) reading(ctx context.Context, f func(*store.Store) error) error {
+	cfg, err := a.settings(config.Query)
+	if err != nil {
+		return err
+	}
+	st, err := openStore(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	return f(st)
+}
+
+// submitting is what a command needs that submits a job.
+type submitting struct {
+	store     *store.Store
+	submitter *tasks.Submitter
+}
+
+// submit runs f with the servers that cfg names.
+func (a *app) submit(ctx context.Context, cfg config.Config, f func(submitting) error) error {
+	st, err := openStore(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	client, err := tasks.OpenRedis(ctx, cfg.RedisURL.Reveal())
+	if err != nil {
+		return blame("REDIS_URL", err)
+	}
+	defer client.Close()
+	return f(submitting{store: st, submitter: tasks.NewSubmitter(st, tasks.NewQueue(client))})
+}
+
+// blame says that a setting is wrong when a server cannot be used for another
+// reason than being away.
+func blame(setting string, err error) error {
+	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, tasks.ErrRedisUnavailable) ||
+		errors.Is(err, context.Canceled) {
+		return err
+	}
+	return &config.SettingError{Name: setting, Reason: err.Error()}
+}
+
+// completionLimit bounds how long a person waits for suggestions.
+const completionLimit = 2 * time.Second
+
+// completeJob suggests the newest jobs for the argument JOB, or nothing where
+// they cannot be read.
+func (a *app) completeJob(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	var found []cobra.Completion
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), completionLimit)
+	defer cancel()
+	err := a.reading(ctx, func(st *store.Store) error {
+		jobs, err := st.Jobs(ctx, store.JobFilter{Limit: 20})
+		for _, job := range jobs {
+			found = append(found, cobra.CompletionWithDesc(job.ID, printable(standing(job)+", "+job.Source)))
+		}
+		return err
+	})
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return found, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+}

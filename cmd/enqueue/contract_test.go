@@ -1,0 +1,251 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+
+	"github.com/usher-bi/usher/internal/testenv"
+)
+
+const noJob = "01JD3Z5S2M8H0T6W9K4Q7XBRNE"
+
+// Every command line prints exactly one JSON document, and exits as documented.
+func TestJSONOnEveryPath(t *testing.T) {
+	t.Parallel()
+
+	b := setup(t)
+	id := b.submit(threeRows)
+	good, bad := b.file(threeRows), b.file(badRows)
+	for _, tt := range []struct {
+		args string
+		code int
+		want string // the error's code; "" for none
+	}{
+		{"", exitOK, ""},
+		{"--help", exitOK, ""},
+		{"csv --help", exitOK, ""},
+		{"help retry", exitOK, ""},
+		{"--version", exitOK, ""},
+		{"version", exitOK, ""},
+		{"completion bash", exitOK, ""},
+		{"frobnicate", exitUsage, "usage"},
+		{"jobs --frobnicate", exitUsage, "usage"},
+		{"jobs extra", exitUsage, "usage"},
+		{"jobs --limit 0", exitUsage, "usage"},
+		{"jobs --limit many", exitUsage, "usage"},
+		{"jobs --status done", exitUsage, "usage"},
+		{"jobs --before " + noJob, exitUsage, "job_not_found"},
+		{"jobs", exitOK, ""},
+		{"csv", exitUsage, "usage"},
+		{"csv " + good + " 10m", exitUsage, "usage"},
+		{"csv " + good + " --lane fast", exitUsage, "usage"},
+		{"csv " + good + " --default-expiry 90", exitUsage, "usage"},
+		{"csv " + good + " --default-expiry 0d", exitUsage, "usage"},
+		{"csv " + good + " --wait=soon", exitUsage, "usage"},
+		{"csv " + good + " --source=", exitUsage, "usage"},
+		{"csv " + good + " --reason \xd5\xc5", exitUsage, "usage"},
+		{"csv " + filepath.Dir(good), exitUsage, "usage"},
+		{"csv " + good + ".missing", exitUsage, "usage"},
+		{"csv " + bad, exitRejected, "input_rejected"},
+		{"csv " + bad + " --dry-run", exitRejected, "input_rejected"},
+		{"csv " + good + " --dry-run", exitOK, ""},
+		{"csv " + good, exitOK, ""},
+		{"csv " + good + " --wait=1s", exitWaitOver, "wait_over"},
+		{"status", exitUsage, "usage"},
+		{"status " + noJob, exitUsage, "job_not_found"},
+		{"status " + id, exitOK, ""},
+		{"results " + noJob, exitUsage, "job_not_found"},
+		{"results " + id, exitOK, ""},
+		{"results " + id + " --status failed,odd", exitUsage, "usage"},
+		{"results " + id + " -o " + filepath.Dir(good), exitUsage, "usage"},
+		{"results " + id + " -o " + good + ".out", exitOK, ""},
+		{"failures " + noJob, exitUsage, "job_not_found"},
+		{"failures " + id, exitOK, ""},
+		{"retry " + noJob, exitUsage, "job_not_found"},
+		{"retry " + id, exitRejected, "nothing_to_retry"},
+		{"cancel " + noJob, exitUsage, "job_not_found"},
+		{"cancel " + id, exitOK, ""},
+	} {
+		o := b.run(append(strings.Fields(tt.args), "--json")...)
+		document := decode[struct {
+			Error struct{ Code, Message string } `json:"error"`
+		}](t, o)
+		if o.code != tt.code || document.Error.Code != tt.want || (tt.want != "") != (document.Error.Message != "") {
+			t.Errorf("%s: exit code %d, error %+v; want %d, %q", tt.args, o.code, document.Error, tt.code, tt.want)
+		}
+		if strings.Contains(o.err, "Next:") {
+			t.Errorf("%s: talk for people beside --json:\n%s", tt.args, o.err)
+		}
+	}
+}
+
+func TestJSONIsNotSeenInTheValueOfAFlag(t *testing.T) {
+	t.Parallel()
+
+	b := offline(t)
+	o := b.run("csv", b.file(badRows), "--dry-run", "--reason", "--json").want(t, exitRejected)
+	if o.out != "" {
+		t.Errorf("stdout is %q", o.out)
+	}
+	if o := b.run("jobs", "--bogus", "--json=false").want(t, exitUsage); o.out != "" {
+		t.Errorf("stdout is %q", o.out)
+	}
+}
+
+func TestSettingsAreReportedAllAtOnce(t *testing.T) {
+	t.Parallel()
+
+	b := offline(t)
+	b.vars["QUICKBI_RATE"] = "fast"
+	b.vars["QUICKBI_TIMEZONE"] = "Mars/Olympus"
+	o := b.run("csv", b.file(threeRows)).want(t, exitUsage).says(t, "DATABASE_URL: ", "REDIS_URL: ", "QUICKBI_RATE: ", "QUICKBI_TIMEZONE: ")
+	if strings.Contains(o.err, "goroutine") || o.out != "" {
+		t.Errorf("stdout %q, stderr %q", o.out, o.err)
+	}
+	b.run("csv", b.file(threeRows), "--dry-run").want(t, exitUsage).says(t, "QUICKBI_RATE: ")
+	b = offline(t)
+	b.vars["DATABASE_URL"], b.vars["REDIS_URL"] = "localhost", "localhost:6379"
+	b.run("retry", noJob).want(t, exitUsage).says(t, "DATABASE_URL: ", "REDIS_URL: ")
+}
+
+func TestReadingNeedsNoRedis(t *testing.T) {
+	t.Parallel()
+
+	b := setup(t)
+	id := b.submit(threeRows)
+	delete(b.vars, "REDIS_URL")
+	for _, command := range []string{"status", "results", "failures", "cancel"} {
+		b.run(command, id).want(t, exitOK)
+	}
+}
+
+func TestPostgresAway(t *testing.T) {
+	t.Parallel()
+
+	b := setup(t)
+	b.vars["DATABASE_URL"] = "postgres://usher:s3cret@127.0.0.1:1/usher"
+	for _, args := range [][]string{{"csv", b.file(threeRows)}, {"status", noJob}} {
+		o := b.run(args...).want(t, exitUnreachable).says(t, "Postgres cannot be reached", "DATABASE_URL", "repeat the same command")
+		if strings.Contains(o.err, "s3cret") {
+			t.Errorf("the password was printed:\n%s", o.err)
+		}
+	}
+	b.wantNothing()
+}
+
+func TestRedisAway(t *testing.T) {
+	t.Parallel()
+
+	b := setup(t)
+	here := b.vars["REDIS_URL"]
+	b.vars["REDIS_URL"] = "redis://:s3cret@127.0.0.1:1/0"
+	o := b.run("csv", b.file(threeRows)).want(t, exitUnreachable).says(t, "Redis cannot be reached", "REDIS_URL")
+	if strings.Contains(o.err, "s3cret") {
+		t.Errorf("the password was printed:\n%s", o.err)
+	}
+	document := decode[errorDocument](t, b.run("csv", b.file(threeRows), "--json").want(t, exitUnreachable))
+	if document.Error.Code != "redis_unavailable" {
+		t.Errorf("code %q", document.Error.Code)
+	}
+	b.vars["REDIS_URL"] = here
+	b.wantNothing()
+}
+
+func TestDatabaseThatWasNotMigrated(t *testing.T) {
+	t.Parallel()
+
+	b := offline(t)
+	b.vars["DATABASE_URL"] = testenv.EmptyPostgres(t)
+	b.run("jobs").want(t, exitUnreachable).says(t, "worker migrate")
+}
+
+func TestDatabaseThatIsNotThere(t *testing.T) {
+	t.Parallel()
+
+	b := setup(t)
+	b.vars["DATABASE_URL"] = strings.Replace(b.vars["DATABASE_URL"], "/test_", "/no_", 1)
+	b.run("jobs").want(t, exitUsage).says(t, "DATABASE_URL: ", "does not exist")
+}
+
+func TestHelpOfEveryCommandStartsWithAnExample(t *testing.T) {
+	t.Parallel()
+
+	b := offline(t)
+	var visit func(*cobra.Command)
+	visit = func(cmd *cobra.Command) {
+		args := strings.Fields(cmd.CommandPath())[1:]
+		o := b.run(append(args, "--help")...).want(t, exitOK)
+		if !strings.HasPrefix(o.out, "Examples:\n  ") || !strings.Contains(o.out, "enqueue") {
+			t.Errorf("%s --help begins with\n%.60s", cmd.CommandPath(), o.out)
+		}
+		for _, sub := range cmd.Commands() {
+			visit(sub)
+		}
+	}
+	visit(newRoot(&app{}, io.Discard))
+}
+
+func TestCompletion(t *testing.T) {
+	t.Parallel()
+
+	b := setup(t)
+	id := b.submit(threeRows)
+	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
+		if o := b.run("completion", shell).want(t, exitOK); !strings.Contains(o.out, "__complete") {
+			t.Errorf("%s gets\n%.200s", shell, o.out)
+		}
+	}
+	for line, want := range map[string]string{
+		"status":                id + "\tqueued, csv\n",
+		"status --json":         id + "\tqueued, csv\n",
+		"csv people.csv --lane": "urgent\nnormal\nbulk\n",
+		"results x --status":    "succeeded\nno_change\n",
+		"retry " + id:           ":4\n",
+	} {
+		o := b.run(append(append([]string{"__complete"}, strings.Fields(line)...), "")...).want(t, exitOK)
+		if !strings.HasPrefix(o.out, want) {
+			t.Errorf("%s completes to\n%s, want\n%s", line, o.out, want)
+		}
+	}
+	delete(b.vars, "DATABASE_URL")
+	b.run("__complete", "status", "").want(t, exitOK)
+}
+
+func TestErrorsCannotForgeTheTerminal(t *testing.T) {
+	t.Parallel()
+
+	b := offline(t)
+	o := b.run("jobs", "--status", "x\x1b[2J\u202e").want(t, exitUsage)
+	if strings.ContainsAny(o.err, "\x1b\u202e") {
+		t.Errorf("stderr is %q", o.err)
+	}
+}
+
+func TestCommas(t *testing.T) {
+	t.Parallel()
+
+	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", 100000: "100,000", 1234567: "1,234,567", -1000: "-1,000"} {
+		if got := commas(n); got != want {
+			t.Errorf("commas(%d) = %q, want %q", n, got, want)
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	t.Parallel()
+
+	b := offline(t)
+	long, short := b.run("version").want(t, exitOK), b.run("--version").want(t, exitOK)
+	if long.out != short.out || !strings.HasPrefix(long.out, "enqueue ") {
+		t.Errorf("version prints %q and --version %q", long.out, short.out)
+	}
+	var document map[string]string
+	if err := json.Unmarshal([]byte(b.run("--version", "--json").out), &document); err != nil || document["version"] == "" {
+		t.Errorf("%v, %v", document, err)
+	}
+}

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/usher-bi/usher/internal/access"
+	"github.com/usher-bi/usher/internal/config"
+	"github.com/usher-bi/usher/internal/intake"
+	"github.com/usher-bi/usher/internal/store"
+	"github.com/usher-bi/usher/internal/tasks"
+)
+
+// csvRequest is a file to submit and how.
+type csvRequest struct {
+	file        string // "-" for standard input
+	source      string
+	requestedBy string
+	reason      string
+	key         string
+	lane        store.Lane
+	expiry      daysFlag
+	skipInvalid bool
+	dryRun      bool
+	wait        waitFlag
+}
+
+const csvLong = `Reads a CSV file of changes, checks all of it, and submits it as one job. Prints
+the job's id. FILE - is standard input.
+
+  row_id,action,principal,resource_type,resource_id,expires_on,reason,ticket
+  hr-000017,grant,46e53a5ba4b6,qa_resource,6b407e50e774,2026-12-31,joiner,HR-8812
+  hr-000018,revoke,de4bc5f94291,qa_theme,95296e95-ca89,,leaver,HR-8830
+
+action is grant or revoke; principal is the Quick BI user id; resource_type is
+qa_resource, qa_theme or dataset. These and resource_id are needed, expires_on in
+grants too; the other columns are not, and unknown ones are carried through to
+the results. Column order, case, encoding and delimiter are found out.
+
+One bad row rejects the file, and every bad row is listed. The same rows from
+the same source are accepted once: repeating a submission gives the same job.`
+
+func (a *app) csvCommand() *cobra.Command {
+	r := csvRequest{source: "csv", requestedBy: a.User, lane: store.Normal}
+	cmd := &cobra.Command{
+		Use:   "csv FILE|-",
+		Short: "Submit a CSV file as a job",
+		Long:  csvLong,
+		Example: `  enqueue csv people.csv --dry-run
+  enqueue csv people.csv --reason "Q4 audit" --wait
+  enqueue csv leavers.csv --source hr-nightly --lane urgent --key leavers-2026-11-22
+  export-people | enqueue csv - --default-expiry 90d --json`,
+		Args: oneArg("the FILE to submit, or - for standard input"),
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			return []cobra.Completion{"csv", "txt", "tsv"}, cobra.ShellCompDirectiveFilterFileExt
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r.file = args[0]
+			return a.csv(cmd.Context(), r)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&r.source, "source", r.source, "`NAME` of where the rows come from")
+	flags.StringVar(&r.requestedBy, "requested-by", r.requestedBy, "`WHO` asks for it, for the audit")
+	flags.StringVar(&r.reason, "reason", "", "`WHY`, for the audit")
+	flags.StringVar(&r.key, "key", "", "idempotency `KEY`: accepted once for the source (default: a hash of the rows)")
+	flags.Var(wordFlag[store.Lane]{&r.lane, store.Lanes()}, "lane", "`LANE` in which its tasks queue: "+join(store.Lanes()))
+	flags.Var(&r.expiry, "default-expiry", "last `DAY` of grants that name none, as days from today: 90d")
+	flags.BoolVar(&r.skipInvalid, "skip-invalid", false, "submit the good rows and record the bad ones as failures")
+	flags.BoolVar(&r.dryRun, "dry-run", false, "say what would be done, and write and send nothing; needs no server")
+	r.wait.register(cmd)
+	complete(cmd, "lane", store.Lanes())
+	return cmd
+}
+
+func (a *app) csv(ctx context.Context, r csvRequest) error {
+	if err := checkTexts(r.source, r.requestedBy, r.reason, r.key); err != nil {
+		return err
+	}
+	if r.source == "" || r.requestedBy == "" {
+		return usageError{err: errors.New("--source and --requested-by must not be empty")}
+	}
+	program := config.Enqueue
+	if r.dryRun {
+		program = config.Offline
+	}
+	cfg, err := a.settings(program)
+	if err != nil {
+		return err
+	}
+	batch, err := a.readCSV(ctx, r.file, intake.Options{
+		Today: access.DateOf(a.Now().In(cfg.Location)), DefaultExpiryDays: r.expiry.days,
+	})
+	if err != nil {
+		return err
+	}
+	warnings, err := a.judge(batch, r)
+	if err != nil {
+		return err
+	}
+	sub := submission(batch, r)
+	if r.dryRun {
+		a.warn(warnings)
+		return a.dryRun(cfg, sub, warnings)
+	}
+	return a.submit(ctx, cfg, func(s submitting) error {
+		done, err := s.submitter.Submit(ctx, sub)
+		if err != nil {
+			return err
+		}
+		return a.accepted(ctx, s.store, accepted{Submitted: done, warnings: warnings, wait: r.wait})
+	})
+}
+
+// judge decides whether the rows of batch may be submitted, and returns what is
+// to be remarked.
+func (a *app) judge(batch *intake.Batch, r csvRequest) (warnings []string, err error) {
+	if len(batch.Invalid) == 0 {
+		return batch.Warnings, nil
+	}
+	if !r.skipInvalid || len(batch.Rows) == 0 {
+		a.warn(batch.Warnings)
+		return nil, rejectBatch(batch, r.skipInvalid)
+	}
+	if !a.json {
+		printErrors(a.Stderr, batch.Errors)
+	}
+	return append(batch.Warnings, fmt.Sprintf("%s of %s are invalid; they are recorded as failures and not sent",
+		commas(len(batch.Invalid)), plural(batch.Total(), "row"))), nil
+}
+
+// readCSV reads the file named on the command line. A terminal or pipe that
+// gives nothing is abandoned when ctx ends.
+func (a *app) readCSV(ctx context.Context, name string, o intake.Options) (*intake.Batch, error) {
+	in := a.Stdin
+	if name != "-" {
+		f, err := os.Open(name) //nolint:gosec // the person names the file
+		if err != nil {
+			return nil, unusable(name, err)
+		}
+		defer f.Close()
+		in = f
+	}
+	type result struct {
+		batch *intake.Batch
+		err   error
+	}
+	read := make(chan result, 1)
+	go func(in io.Reader) {
+		batch, err := intake.ReadCSV(in, o)
+		read <- result{batch, err}
+	}(in)
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case r := <-read:
+		if bad, ok := errors.AsType[*intake.FileError](r.err); ok {
+			return nil, rejectFile(name, bad)
+		}
+		if _, ok := errors.AsType[*fs.PathError](r.err); ok { // a folder, for example
+			return nil, unusable(name, r.err)
+		}
+		return r.batch, r.err
+	}
+}
+
+// submission makes of a batch what the submitter takes. Bad rows and repeats
+// come with what became of them already.
+func submission(b *intake.Batch, r csvRequest) tasks.Submission {
+	sub := tasks.Submission{
+		Source: r.source, RequestedBy: r.requestedBy, Reason: r.reason, Lane: r.lane, Key: r.key,
+		Fingerprint: b.Fingerprint(r.source), Header: b.Header,
+		Input: store.Input{SHA256: b.SHA256, Rows: b.Total(), Encoding: b.Encoding, Delimiter: b.Delimiter},
+		Rows:  make([]tasks.SubmittedRow, 0, b.Total()),
+	}
+	for i := range b.Rows {
+		row := tasks.SubmittedRow{Row: storeRow(b.Rows[i])}
+		if first := b.Rows[i].DuplicateOf; first != 0 {
+			row.Settled = &store.Exception{
+				Status: store.NoChange, Code: "duplicate_row", Message: fmt.Sprintf("duplicate of line %d", first),
+			}
+		}
+		sub.Rows = append(sub.Rows, row)
+	}
+	for _, bad := range b.Invalid {
+		sub.Rows = append(sub.Rows, tasks.SubmittedRow{Row: storeRow(bad.Row), Settled: &store.Exception{
+			Status: store.Failed, Code: bad.Problem.Code, Message: bad.Problem.Message,
+		}})
+	}
+	return sub
+}
+
+func storeRow(r intake.Row) store.Row {
+	return store.Row{Line: r.Line, RowID: r.RowID, Change: r.Change, Reason: r.Reason, Ticket: r.Ticket, Cells: r.Cells}
+}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// replaceFile has write fill a new file that only its owner can read, and puts
+// it in the place of path once it is complete. An error leaves path as it was.
+func replaceFile(path string, write func(io.Writer) error) (err error) {
+	target, err := replaceable(path)
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(target), "."+filepath.Base(target)+".*.tmp") // mode 0600
+	if err != nil {
+		return unusable(path, err)
+	}
+	defer func() {
+		if err != nil {
+			_ = f.Close()
+			_ = os.Remove(f.Name())
+		}
+	}()
+	out := bufio.NewWriter(f)
+	if err := write(out); err != nil {
+		return err
+	}
+	for _, step := range []func() error{out.Flush, f.Sync, f.Close, func() error { return os.Rename(f.Name(), target) }} {
+		if err := step(); err != nil {
+			return fmt.Errorf("writing %s: %w", path, err)
+		}
+	}
+	return nil
+}
+
+// replaceable returns the file that path means, links followed. Anything that
+// is no plain file, such as a device or a folder, must not be replaced.
+func replaceable(path string) (string, error) {
+	target, err := filepath.EvalSymlinks(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return path, nil
+	}
+	if err != nil {
+		return "", unusable(path, err)
+	}
+	info, err := os.Stat(target)
+	if err != nil {
+		return "", unusable(path, err)
+	}
+	if !info.Mode().IsRegular() {
+		return "", usageError{err: fmt.Errorf("%s is not a plain file; leave -o out to write to stdout", path)}
+	}
+	return target, nil
+}
+
+// unusable is a file name on the command line that cannot be opened.
+func unusable(path string, err error) error {
+	if bad, ok := errors.AsType[*fs.PathError](err); ok {
+		err = bad.Err
+	}
+	return usageError{err: fmt.Errorf("cannot open %s: %w", path, err)}
+}
+
+// shellWord writes s so that a shell takes it for one word.
+func shellWord(s string) string {
+	plain := strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._/-") == ""
+	if plain && s != "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

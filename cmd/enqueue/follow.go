@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/usher-bi/usher/internal/store"
+)
+
+const (
+	firstPause = 300 * time.Millisecond // between two looks at a job, at first
+	mostPause  = time.Second            // and later on
+	patience   = time.Minute            // with a Postgres that is away
+	lastWord   = 5 * time.Second        // to report on a job when the command was interrupted
+)
+
+// followed is a job to follow and how to report on it.
+type followed struct {
+	store    *store.Store
+	out      io.Writer   // of the summary for people
+	document jobDocument // the job as last seen
+}
+
+// follow looks at a job until it has ended, limit is over (0 means none) or ctx
+// ends, then reports. The job goes on in any case.
+func (a *app) follow(ctx context.Context, f followed, limit time.Duration) error {
+	progress := a.newProgress()
+	job, stopped := a.watch(ctx, f, watching{limit: limit, progress: progress})
+	progress.close()
+	f.document.Job = job
+	f.document.Error = stopped
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWord)
+	defer cancel()
+	if stopped == nil || a.json {
+		if err := a.show(ctx, f); err != nil {
+			return err
+		}
+	}
+	if stopped != nil {
+		if !a.json {
+			a.sayf("%s", stopped.Message)
+			a.next("enqueue status " + job.ID + " --watch")
+		}
+		return settled{stopped.exit}
+	}
+	return settled{exitOf(job)}
+}
+
+// exitOf is the exit code for a job that has ended.
+func exitOf(j store.Job) int {
+	switch {
+	case j.Status != store.JobCompleted:
+		return exitJobFailed
+	case j.Outcome != store.OutcomeSucceeded:
+		return exitRowsFailed
+	default:
+		return exitOK
+	}
+}
+
+// watching is how to watch a job.
+type watching struct {
+	limit    time.Duration
+	progress progress
+}
+
+// watch returns the job as last seen, and why watching ended before the job
+// did, if it did. A Postgres that is away for a moment is borne with.
+func (a *app) watch(ctx context.Context, f followed, w watching) (store.Job, *fault) {
+	job := f.document.Job
+	start, seen := a.Now(), a.Now()
+	for pause := firstPause; !job.Status.Final(); pause = min(pause*5/4, mostPause) {
+		w.progress.update(job)
+		left := pause
+		if w.limit > 0 {
+			left = min(left, w.limit-a.Now().Sub(start))
+		}
+		if left <= 0 {
+			return job, &fault{Code: "wait_over", exit: exitWaitOver, Message: "The wait of " + w.limit.String() + " is over; the job goes on."}
+		}
+		select {
+		case <-ctx.Done():
+			return job, interrupted()
+		case <-a.After(left):
+		}
+		fresh, err := f.store.Job(ctx, job.ID)
+		switch {
+		case err == nil:
+			job, seen = fresh, a.Now()
+		case ctx.Err() != nil:
+			return job, interrupted()
+		case !errors.Is(err, store.ErrUnavailable) || a.Now().Sub(seen) > patience:
+			return job, &fault{Code: "lost_sight", exit: exitWaitOver, Message: "The job can no longer be followed, but goes on: " + err.Error()}
+		}
+	}
+	return job, nil
+}
+
+func interrupted() *fault {
+	return &fault{Code: "interrupted", exit: exitInterrupted, Message: "Interrupted; the job goes on."}
+}

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/usher-bi/usher/internal/intake"
+	"github.com/usher-bi/usher/internal/store"
+)
+
+// resultColumns follow the columns of the input. Their names are API.
+var resultColumns = []string{
+	"result__line", "result__status", "result__code", "result__message", "result__retryable",
+	"result__attempts", "result__api_code", "result__request_id", "result__finished_at", "result__job_id",
+}
+
+// results is what became of the rows of one job.
+type results struct {
+	store   *store.Store
+	request resultsRequest
+	header  []string // of the input
+}
+
+// each reads the rows one by one.
+func (r results) each(ctx context.Context, yield func(store.Result) error) error {
+	return r.store.Results(ctx, r.request.job, r.request.statuses, yield)
+}
+
+// writeCSV writes a header and a line a row, and returns how many rows.
+func (r results) writeCSV(ctx context.Context, w io.Writer) (rows int, err error) {
+	out := csv.NewWriter(w)
+	layout := intake.LayoutOf(r.header)
+	cells := append(append([]string{}, r.header...), resultColumns...)
+	if err := out.Write(neutralised(cells)); err != nil {
+		return 0, err
+	}
+	err = r.each(ctx, func(res store.Result) error {
+		rows++
+		cells = layout.AppendCells(cells[:0], inputRow(res))
+		cells = append(cells, strconv.Itoa(res.Line), string(res.Status), res.Code, res.Message, strconv.FormatBool(res.Retryable),
+			strconv.Itoa(res.Attempts), res.APICode, res.RequestID, machineTime(res.FinishedAt), r.request.job)
+		return out.Write(neutralised(cells))
+	})
+	if err != nil {
+		return rows, err
+	}
+	out.Flush()
+	return rows, out.Error()
+}
+
+// neutralised changes cells in place so that no spreadsheet takes one for a
+// formula.
+func neutralised(cells []string) []string {
+	for i, cell := range cells {
+		cells[i] = intake.Neutralise(cell)
+	}
+	return cells
+}
+
+// inputRow is a result as the row of the input that it was.
+func inputRow(res store.Result) intake.Row {
+	return intake.Row{
+		Line: res.Line, RowID: res.RowID, Change: res.Change, Reason: res.Reason, Ticket: res.Ticket, Cells: res.Cells,
+	}
+}
+
+func machineTime(t *time.Time) string {
+	if t == nil {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+// resultDocument is one row in the output of results --json. Its JSON is API.
+type resultDocument struct {
+	Line          int          `json:"line"`
+	RowID         string       `json:"row_id"`
+	Action        string       `json:"action"`
+	Principal     string       `json:"principal"`
+	PrincipalType string       `json:"principal_type"`
+	ResourceType  string       `json:"resource_type"`
+	ResourceID    string       `json:"resource_id"`
+	Role          string       `json:"role"`
+	ExpiresOn     string       `json:"expires_on"`
+	Reason        string       `json:"reason"`
+	Ticket        string       `json:"ticket"`
+	Input         []string     `json:"input"` // as written, aligned with "header"
+	Status        store.Status `json:"status"`
+	Code          string       `json:"code"`
+	Message       string       `json:"message"`
+	Retryable     bool         `json:"retryable"`
+	Attempts      int          `json:"attempts"`
+	APICode       string       `json:"api_code"`
+	RequestID     string       `json:"request_id"`
+	FinishedAt    *time.Time   `json:"finished_at"`
+}
+
+func (r results) document(layout intake.Layout, res store.Result) resultDocument {
+	c := res.Change
+	return resultDocument{
+		Line: res.Line, RowID: res.RowID, Action: string(c.Operation), Principal: c.Principal.ID,
+		PrincipalType: string(c.Principal.Type), ResourceType: string(c.Resource.Type), ResourceID: c.Resource.ID,
+		Role: c.Terms.Role, ExpiresOn: c.Terms.ExpiresOn.String(), Reason: res.Reason, Ticket: res.Ticket,
+		Input:  layout.AppendCells(nil, inputRow(res)),
+		Status: res.Status, Code: res.Code, Message: res.Message, Retryable: res.Retryable, Attempts: res.Attempts,
+		APICode: res.APICode, RequestID: res.RequestID, FinishedAt: res.FinishedAt,
+	}
+}
+
+// resultsJSON prints one document, {"job_id":…,"header":[…],"results":[…]},
+// row by row. An error in its middle closes it with an "error" beside the
+// results read so far.
+func (a *app) resultsJSON(ctx context.Context, r results) error {
+	out := bufio.NewWriter(a.Stdout)
+	head, err := json.Marshal(r.header)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, `{"job_id":%q,"header":%s,"results":[`, r.request.job, head)
+	rows := json.NewEncoder(out)
+	rows.SetEscapeHTML(false)
+	layout, separator := intake.LayoutOf(r.header), ""
+	err = r.each(ctx, func(res store.Result) error {
+		fmt.Fprint(out, separator)
+		separator = ","
+		return rows.Encode(r.document(layout, res))
+	})
+	fmt.Fprint(out, "]")
+	if err != nil {
+		return a.brokenOff(out, err)
+	}
+	fmt.Fprintln(out, "}")
+	return out.Flush()
+}
+
+// brokenOff ends a document that an error cut short.
+func (a *app) brokenOff(out *bufio.Writer, cause error) error {
+	f := faultOf(cause)
+	text, err := json.Marshal(f)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, ",\"error\":%s}\n", text)
+	if err := out.Flush(); err != nil {
+		return err
+	}
+	return settled{f.exit}
+}
