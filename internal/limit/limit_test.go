@@ -35,12 +35,12 @@ func TestNoSlidingSecondHoldsMoreThanTheRate(t *testing.T) {
 		}
 		group.Wait()
 		for i := perSecond; i < len(sent); i++ {
-			if gap := sent[i].Sub(sent[i-perSecond]); gap < time.Second-time.Millisecond {
+			if gap := sent[i].Sub(sent[i-perSecond]); gap < time.Second {
 				t.Fatalf("calls %d to %d went out within %s", i-perSecond, i, gap)
 			}
 		}
-		if took, most := sent[waiters-1].Sub(sent[0]), 5*time.Second; took > most {
-			t.Errorf("%d calls took %s; at the whole rate it is at most %s", waiters, took, most)
+		if took, most := sent[waiters-1].Sub(sent[0]), 5100*time.Millisecond; took > most {
+			t.Errorf("%d calls took %s; at almost the whole rate it is at most %s", waiters, took, most)
 		}
 	})
 }

@@ -56,9 +56,15 @@ func judge(task store.Task, r reply, maxStrikes int) verdict {
 	}
 }
 
-// strikesLeft is how often each part of a task that ran out of patience is sent
-// before it is cut again or fails.
-const strikesLeft = 2
+// triesOf is how often a part of a task that ran out of patience is sent before
+// it is cut again or fails. What is cut again needs no second try to find the
+// culprit; a change that stands alone gets one.
+func triesOf(part access.Rectangle) int {
+	if part.Cells() == 1 {
+		return 2
+	}
+	return 1
+}
 
 // passing judges what a repeat may cure: bounded repeats, then smaller parts
 // (something in the call may be what breaks it), then a failure to retry later.
@@ -74,7 +80,7 @@ func passing(task store.Task, r reply, m quickbi.Meaning, maxStrikes int) verdic
 		first, second := task.Halves()
 		v := cutInto(first, second)
 		for i := range v.parts {
-			v.parts[i].Strikes = max(0, maxStrikes-strikesLeft)
+			v.parts[i].Strikes = max(0, maxStrikes-triesOf(v.parts[i].Rectangle))
 			v.parts[i].Unsure = unsure || task.Unsure
 		}
 		return v
