@@ -150,7 +150,10 @@ func TestWorkerAnswersForItselfUntilItIsStopped(t *testing.T) {
 	address := ""
 	testenv.Eventually(t, "the worker listens", func() bool {
 		for line := range strings.Lines(errOut.String()) {
-			var entry struct{ Message, Listen string }
+			var entry struct {
+				Message string `json:"message"`
+				Listen  string `json:"listen"`
+			}
 			if json.Unmarshal([]byte(line), &entry) == nil && entry.Message == "worker runs" {
 				address = entry.Listen
 			}
