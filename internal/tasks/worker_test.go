@@ -261,7 +261,7 @@ func TestRefusedAccountFailsNoRow(t *testing.T) {
 func TestRestartInTheMiddle(t *testing.T) {
 	t.Parallel()
 	users := ids("u", 100)
-	w := setup(t, quickbitest.Options{Users: users, QAResources: ids("r", 40), Latency: quickbitest.Duration(5 * time.Millisecond)})
+	w := setup(t, quickbitest.Options{Users: users, QAResources: ids("r", 40), Latency: quickbitest.Duration(50 * time.Millisecond)})
 	stop := w.work(t, func(o *tasks.Options) { o.Concurrency = 4 })
 
 	changes := grants(users, ids("r", 40)) // 40 calls
@@ -281,7 +281,7 @@ func TestRestartInTheMiddle(t *testing.T) {
 func TestCancelInTheMiddle(t *testing.T) {
 	t.Parallel()
 	users := ids("u", 100)
-	w := setup(t, quickbitest.Options{Users: users, QAResources: ids("r", 40), Latency: quickbitest.Duration(10 * time.Millisecond)})
+	w := setup(t, quickbitest.Options{Users: users, QAResources: ids("r", 40), Latency: quickbitest.Duration(50 * time.Millisecond)})
 	w.work(t, func(o *tasks.Options) { o.Concurrency = 2 })
 
 	id := w.submit(t, grants(users, ids("r", 40)))
@@ -305,7 +305,7 @@ func TestCancelInTheMiddle(t *testing.T) {
 func TestForgetfulRedisCostsTimeAndNoRows(t *testing.T) {
 	t.Parallel()
 	users := ids("u", 100)
-	w := setup(t, quickbitest.Options{Users: users, QAResources: ids("r", 30), Latency: quickbitest.Duration(5 * time.Millisecond)})
+	w := setup(t, quickbitest.Options{Users: users, QAResources: ids("r", 30), Latency: quickbitest.Duration(50 * time.Millisecond)})
 	w.work(t, func(o *tasks.Options) { o.Concurrency = 2 })
 
 	changes := grants(users, ids("r", 30))
