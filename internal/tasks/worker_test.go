@@ -261,8 +261,8 @@ func TestRefusedAccountFailsNoRow(t *testing.T) {
 func TestRestartInTheMiddle(t *testing.T) {
 	t.Parallel()
 	users := ids("u", 100)
-	w := setup(t, quickbitest.Options{Users: users, QAResources: ids("r", 40), Latency: quickbitest.Duration(50 * time.Millisecond)})
-	stop := w.work(t, func(o *tasks.Options) { o.Concurrency = 4 })
+	w := setup(t, quickbitest.Options{Users: users, QAResources: ids("r", 40)})
+	stop := w.work(t, func(o *tasks.Options) { o.Rate = func(access.Action) float64 { return 15 } }) // 40 calls take it over two seconds
 
 	changes := grants(users, ids("r", 40)) // 40 calls
 	id := w.submit(t, changes)
