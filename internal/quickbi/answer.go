@@ -38,6 +38,7 @@ type answer struct {
 	requestID string
 	status    int
 	result    json.RawMessage
+	denial    *Error // what it is if the result takes the yes back
 }
 
 // envelope is what all answers share. The pages and the samples disagree about
@@ -62,21 +63,19 @@ func decodeAnswer(r reply) (answer, error) {
 	if kind := parse(r.body, &e); kind != "" {
 		return answer{}, r.unusable(kind, "")
 	}
-	ok := r.status/100 == 2
-	switch {
-	case ok && e.Success == yes:
-		return answer{
-			action: r.action, status: r.status, result: e.Result,
-			requestID: r.requestID(string(e.RequestID)),
-		}, nil
-	case e.Code == "" && (e.Success == unsaid || e.Success == yes):
-		return answer{}, r.unusable(AnswerUnclear, string(e.RequestID))
-	}
-	return answer{}, &Error{
+	denial := &Error{
 		Action: r.action, HTTPStatus: r.status, RequestID: r.requestID(string(e.RequestID)),
 		Code: clean(string(e.Code), maxName), Message: clean(string(e.Message), maxMessage),
 		Recommend: clean(string(e.Recommend), maxMessage), RetryAfter: retryAfter(r.header),
 	}
+	ok := r.status/100 == 2
+	switch {
+	case ok && e.Success == yes:
+		return answer{action: r.action, status: r.status, requestID: denial.RequestID, result: e.Result, denial: denial}, nil
+	case e.Code == "" && (e.Success == unsaid || e.Success == yes):
+		return answer{}, r.unusable(AnswerUnclear, string(e.RequestID))
+	}
+	return answer{}, denial
 }
 
 // defect names what is wrong with r before anything of it is parsed.

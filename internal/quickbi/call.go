@@ -30,10 +30,11 @@ func (c *Client) call(ctx context.Context, action string, params map[string]stri
 		return answer{}, err
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, c.opts.MaxBody+1))
+	maxBody := c.maxBody(action)
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	return decodeAnswer(reply{
 		action: action, status: resp.StatusCode, header: resp.Header,
-		body: body, maxBody: c.opts.MaxBody, readErr: err,
+		body: body, maxBody: maxBody, readErr: err,
 	})
 }
 

@@ -14,14 +14,39 @@ const (
 	ClassOK Class = "ok"
 
 	// ClassUserGone: a user of the call is not in the organization. For a
-	// revoke that is as good as done.
+	// revoke that is as good as done, unless it is about the caller: see
+	// Meaning.MayBeCaller.
 	ClassUserGone Class = "user_gone"
 
-	// ClassUser: a user of the call can never be given this.
+	// ClassUser: a user of the call, or a group, can never be given this.
 	ClassUser Class = "user"
 
 	// ClassResource: a resource of the call is gone, wrong or closed to us.
 	ClassResource Class = "resource"
+
+	// ClassWorkGone: a work of the call is not there. It was deleted, or its id
+	// or type was never right. A revoke is as good as done only if reading back
+	// shows that the user does not have the work: under another type, access
+	// would stay.
+	ClassWorkGone Class = "work_gone"
+
+	// ClassPair: a user and a resource do not go together, though others may go
+	// with either. Only calls of a single change are refused like this.
+	ClassPair Class = "pair"
+
+	// ClassSatisfied: what a grant asks for is so already. No revoke is known
+	// to be refused like this, so for one it proves nothing.
+	ClassSatisfied Class = "satisfied"
+
+	// ClassMember: the user is a member of the workspace already, and it is not
+	// said with which role. [Client.QueryUserRoleInfoInWorkspace] tells: the
+	// wanted one makes the grant as good as done, another is for people to
+	// judge, and so is none, since custom roles may not be shown.
+	ClassMember Class = "member"
+
+	// ClassNotMember: the user is no member of the workspace. For a revoke that
+	// is as good as done.
+	ClassNotMember Class = "not_member"
 
 	// ClassRequest: a parameter is at fault. If the call held more than one
 	// change, one of them may be the reason.
@@ -104,6 +129,8 @@ func meaningOfStatus(status int) Meaning {
 		return byCode[codeThrottled]
 	case http.StatusRequestTimeout, http.StatusTooEarly:
 		return byCode[codeServerError]
+	case http.StatusGatewayTimeout: // the gateway gave up waiting; what it waited for may go on
+		return byCode[codeOutcomeUnknown]
 	case http.StatusRequestEntityTooLarge, http.StatusRequestURITooLong, http.StatusRequestHeaderFieldsTooLarge:
 		return byCode[codeTooLarge]
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed,

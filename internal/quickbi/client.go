@@ -29,6 +29,7 @@ const (
 	apiVersion       = "2022-01-01"
 	defaultTimeout   = 15 * time.Second // the server gives up after 10
 	defaultMaxBody   = 1 << 20          // a hundred failure rows are some 30 kB
+	defaultMaxList   = 16 << 20         // a work is some 800 bytes
 	defaultUserAgent = "usher"
 
 	schemeHTTP  = "http"
@@ -57,7 +58,8 @@ type Options struct {
 	// UserAgent names the program to the server. Empty means "usher".
 	UserAgent string
 
-	// MaxBody is the longest answer read, in bytes. Zero means 1 MiB.
+	// MaxBody is the longest answer read, in bytes. Zero means 1 MiB, and
+	// 16 MiB for the lists of shares and access, which have no pages.
 	MaxBody int64
 
 	// ParamsInBody sends the parameters as a form instead of in the query. The
@@ -90,7 +92,7 @@ func New(endpoint string, source CredentialSource, o Options) (*Client, error) {
 		return nil, errors.New("quickbi: the user agent is not one line of ASCII")
 	}
 	o.Timeout = cmp.Or(o.Timeout, defaultTimeout)
-	o.MaxBody = min(cmp.Or(o.MaxBody, defaultMaxBody), math.MaxInt64-1) // one more is read, to notice
+	o.MaxBody = min(o.MaxBody, math.MaxInt64-1) // one more is read, to notice
 	o.UserAgent = cmp.Or(o.UserAgent, defaultUserAgent)
 	if o.Now == nil {
 		o.Now = time.Now
@@ -109,6 +111,16 @@ func (c *Client) GoString() string { return c.String() }
 
 // CloseIdleConnections lets go of connections that no call is using.
 func (c *Client) CloseIdleConnections() { c.http.CloseIdleConnections() }
+
+// maxBody is the longest answer to action that is read.
+func (c *Client) maxBody(action string) int64 {
+	switch action {
+	case querySharesToUserList, queryShareList, querySmartqAccess:
+		return cmp.Or(c.opts.MaxBody, defaultMaxList)
+	default:
+		return cmp.Or(c.opts.MaxBody, defaultMaxBody)
+	}
+}
 
 func parseEndpoint(endpoint string) (*url.URL, error) {
 	if !strings.Contains(endpoint, "://") {

@@ -46,21 +46,12 @@ func CodeOfDetail(detail string) string {
 // maxCode is longer than any code that is known.
 const maxCode = 64
 
-// numbered are messages that sister operations give a failed user.
-var numbered = map[string]string{
-	"AE0150010001": codeUserInWorkspace,
-	"AE0150010004": codeUserNotInWorkspace,
-}
-
 // codeWithin looks for a word of the text that is exactly a known code.
 func codeWithin(detail string) (code string, ok bool) {
 	for word := range strings.FieldsFuncSeq(detail, endsWord) {
 		word = strings.Trim(word, ".")
-		if code, ok = byAPICode[word]; ok {
-			return code, true
-		}
-		if code, ok = numbered[word]; ok {
-			return code, true
+		if m, known := byAPICode[word]; known {
+			return m.Code, true
 		}
 	}
 	return "", false
@@ -75,6 +66,12 @@ var phrases = []struct {
 	{codeServerError, []string{"internal system error", "internal error", "系统内部错误", "系统异常", "系统错误", "系统繁忙"}},
 	{codeInvalidExpiry, []string{"expire date is illegal", "date format conversion error", "过期时间不合法", "有效期不合法"}},
 	{codeUserLacksFunction, []string{"does not have permission to operate"}},
+	{codeUserInWorkspace, []string{"this user already exists"}},
+	{codeUserHasRole, []string{"is already assigned this role"}},
+	{codeUserNotInWorkspace, []string{"is not a member of the group workspace"}},
+	{codeViewerNotAllowed, []string{"members with viewer type are not allowed"}},
+	{codeViewerCustomRole, []string{"viewer cannot have custom roles"}},
+	{codeAnalystRole, []string{"analyst users do not support", "permissions that analysts cannot grant"}},
 	{codeUserGone, []string{
 		"user is not in the organization", "user not in the organization", "user is not an organizational user",
 		"用户不在组织", "用户不在该组织", "用户不在当前组织", "用户不属于组织", "用户不属于该组织", "用户不属于当前组织", "非组织用户",

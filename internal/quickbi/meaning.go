@@ -8,6 +8,11 @@ type Meaning struct {
 	Code      string // ours: stable snake_case; the API's own stands beside it
 	Retryable bool   // the same change can succeed later without being corrected
 	Hint      string // one sentence: what the person should do
+	HintZH    string // the same in Chinese
+
+	// MayBeCaller: the API says the same of the owner of the AccessKey. When
+	// every call fails like this, whoever it is about, suspect the account.
+	MayBeCaller bool
 }
 
 // MeaningOf explains a code of the API. Codes that the catalogue lacks are
@@ -15,8 +20,8 @@ type Meaning struct {
 // "unrecognised_refusal", which fails closed. The code is compared as it is:
 // the API misspells some, but always in the same way.
 func MeaningOf(apiCode string) Meaning {
-	if code, ok := byAPICode[apiCode]; ok {
-		return byCode[code]
+	if m, ok := byAPICode[apiCode]; ok {
+		return m
 	}
 	for _, rule := range prefixes {
 		if strings.HasPrefix(apiCode, rule.prefix) {
@@ -35,6 +40,9 @@ func MeaningOf(apiCode string) Meaning {
 // this package.
 func HintFor(code string) string { return byCode[code].Hint }
 
+// HintZHFor is [HintFor] in Chinese.
+func HintZHFor(code string) string { return byCode[code].HintZH }
+
 // prefixes are families whose members the vendor does not list in full.
 var prefixes = []struct{ prefix, code string }{
 	{"Throttling", codeThrottled},
@@ -49,6 +57,7 @@ var prefixes = []struct{ prefix, code string }{
 	{"InvalidProtocol", codeNotQuickBI},
 	{"Forbidden", codeRAMDenied},
 	{"NoPermission", codeRAMDenied},
+	{"DeletePermission.", codeRevokeRefused},
 	{"ServiceUnavailable", codeServiceUnavailable},
 	{"InternalError", codeServerError},
 }
@@ -62,17 +71,3 @@ var parameterPrefixes = []struct{ prefix, code string }{
 }
 
 func startsUpper(s string) bool { return s != "" && s[0] >= 'A' && s[0] <= 'Z' }
-
-// byCode and byAPICode are the catalogue, looked up from either side.
-var byCode, byAPICode = index(catalogue)
-
-func index(entries []entry) (byCode map[string]Meaning, byAPICode map[string]string) {
-	byCode, byAPICode = map[string]Meaning{}, map[string]string{}
-	for _, e := range entries {
-		byCode[e.code] = Meaning{Class: e.class, Code: e.code, Retryable: e.class.retryable(), Hint: e.hint}
-		for _, apiCode := range e.api {
-			byAPICode[apiCode] = e.code
-		}
-	}
-	return byCode, byAPICode
-}

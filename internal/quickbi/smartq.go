@@ -1,7 +1,6 @@
 package quickbi
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -119,9 +118,7 @@ func (r SmartqAuthorizeRequest) params() map[string]string {
 func smartqResponse(a answer) (SmartqAuthorizeResponse, error) {
 	failures, ok := smartqFailures(a.result)
 	if !ok {
-		return SmartqAuthorizeResponse{}, &AnswerError{
-			Action: a.action, Kind: AnswerResult, HTTPStatus: a.status, RequestID: a.requestID,
-		}
+		return SmartqAuthorizeResponse{}, a.unreadable()
 	}
 	return SmartqAuthorizeResponse{RequestID: a.requestID, HTTPStatus: a.status, Failures: failures}, nil
 }
@@ -130,15 +127,8 @@ func smartqResponse(a answer) (SmartqAuthorizeResponse, error) {
 // older answers of the product do. Rows that name nobody and nothing make the
 // whole list unreadable: somebody was refused, and it is not known who.
 func smartqFailures(result json.RawMessage) (failures []SmartqFailure, ok bool) {
-	var wrapped string
-	if json.Unmarshal(result, &wrapped) == nil {
-		result = json.RawMessage(wrapped) // null and "" give nothing
-	}
-	if len(bytes.TrimSpace(result)) == 0 {
-		return nil, true
-	}
-	var rows []struct{ UserID, LlmCube, LlmCubeTheme, DetailMessage text }
-	if json.Unmarshal(result, &rows) != nil { //nolint:musttag // keys come in any case
+	rows, ok := list[struct{ UserID, LlmCube, LlmCubeTheme, DetailMessage text }](result)
+	if !ok {
 		return nil, false
 	}
 	for _, row := range rows {
