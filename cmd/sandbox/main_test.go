@@ -10,12 +10,15 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strings"
 	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/usher-bi/usher/internal/quickbi/quickbitest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -103,7 +106,7 @@ func do(t *testing.T, method, url string) (int, string) {
 func TestExportLines(t *testing.T) {
 	t.Parallel()
 
-	r := start(t, `{"access_key_secret":"it's","users":["u1"]}`, "--world", "-", "--verbose")
+	r := start(t, `{"access_key_secret":"it's","users":["u1"],"works":[{"id":"w1","type":"cube"}]}`, "--world", "-", "--verbose")
 	endpoint, ok := strings.CutPrefix(r.line(), "export QUICKBI_ENDPOINT=")
 	if !ok || !regexp.MustCompile(`^http://127\.0\.0\.1:[0-9]+$`).MatchString(endpoint) {
 		t.Fatalf("endpoint = %q", endpoint)
@@ -127,7 +130,7 @@ func TestExportLines(t *testing.T) {
 	if rest := r.stop(); rest != "" {
 		t.Errorf("stdout goes on: %q", rest)
 	}
-	for _, want := range []string{"serving 1 users", "curl " + endpoint + "/_sandbox/state", "code=InvalidFormat"} {
+	for _, want := range []string{"serving 1 users", "1 works, 0 workspaces", "curl " + endpoint + "/_sandbox/state", "code=InvalidFormat"} {
 		if !strings.Contains(r.err.String(), want) {
 			t.Errorf("stderr %q does not say %q", r.err, want)
 		}
@@ -236,6 +239,18 @@ func TestHelpBeginsWithAnExample(t *testing.T) {
 	}
 	if !strings.HasPrefix(out.String(), "  sandbox ") || !strings.Contains(out.String(), "--world file") {
 		t.Errorf("help = %s", &out)
+	}
+}
+
+// TestHelpNamesEveryField: who writes a world finds all of it in the help.
+func TestHelpNamesEveryField(t *testing.T) {
+	t.Parallel()
+
+	for field := range reflect.TypeFor[quickbitest.Options]().Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if name != "-" && !regexp.MustCompile(`\b`+name+`\b`).MatchString(long) {
+			t.Errorf("the help does not say %s", name)
+		}
 	}
 }
 

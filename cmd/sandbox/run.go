@@ -54,9 +54,16 @@ and key pair, ready for the shell of a worker. It verifies signatures, enforces
 the published limits, remembers what was granted, and goes wrong where its world
 says so. Its state can be read and steered under /_sandbox/.
 
-A world is one JSON object: users, qa_resources, qa_themes, datasets (dataset to
-Q&A resource), rate, rates, latency, throttle_hint, max_pairs, missing_user,
-missing_resource, faults, access_key_id, access_key_secret, security_token.`
+A world is one JSON object:
+  who     users, user_types (1 developer, 2 viewer, 3 analyst), groups (to their
+          users), organization (its id)
+  what    qa_resources, qa_themes, datasets (to their Q&A resources), works,
+          workspaces
+  limits  rate, rates, latency, throttle_hint, max_pairs
+  habits  missing_user, missing_resource, repeated_grant, nothing_to_revoke,
+          old_pages, batch_refusal, list_inherited, list_authorizations,
+          unlisted_types
+  rest    faults, access_key_id, access_key_secret, security_token`
 
 // run serves until ctx ends. With --json it writes one JSON document to stdout
 // whatever happens.

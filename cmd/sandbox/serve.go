@@ -43,8 +43,8 @@ func (a *app) serve(ctx context.Context, o *quickbitest.Options) error {
 	if err := out.write(a.std.out, a.json); err != nil {
 		return errors.Join(fmt.Errorf("announcing: %w", err), server.Close())
 	}
-	fmt.Fprintf(a.std.err, "serving %d users, %d Q&A resources, %d themes, %d datasets until Ctrl-C; next: curl %s/_sandbox/state\n",
-		len(o.Users), len(o.QAResources), len(o.QAThemes), len(o.Datasets), out.Endpoint)
+	fmt.Fprintf(a.std.err, "serving %d users, %d Q&A resources, %d themes, %d datasets, %d works, %d workspaces until Ctrl-C; next: curl %s/_sandbox/state\n",
+		len(o.Users), len(o.QAResources), len(o.QAThemes), len(o.Datasets), len(o.Works), len(o.Workspaces), out.Endpoint)
 	select {
 	case err := <-served:
 		return fmt.Errorf("serving: %w", err)

@@ -3,7 +3,9 @@ package quickbitest
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 )
 
 const adminPrefix = "/_sandbox/"
@@ -21,11 +23,17 @@ func (s *Server) adminMux() http.Handler {
 	}
 	read("health", func() any { return map[string]string{"status": "ok"} })
 	read("state", func() any { return s.Grants() })
+	read("works", func() any { return s.Authorizations() })
+	read("shares", func() any { return s.Shares() })
+	read("members", func() any { return s.Members() })
 	read("calls", func() any { return s.Calls() })
 	read("violations", func() any { return s.Violations() })
 	mux.HandleFunc("POST "+adminPrefix+"faults", accept(func(faults []Fault) error { return s.AddFaults(faults...) }))
 	mux.HandleFunc("POST "+adminPrefix+"users", accept(s.changeUsers))
 	mux.HandleFunc("POST "+adminPrefix+"resources", accept(s.changeResources))
+	mux.HandleFunc("POST "+adminPrefix+"groups", accept(s.changeGroups))
+	mux.HandleFunc("POST "+adminPrefix+"works", accept(s.changeWorks))
+	mux.HandleFunc("POST "+adminPrefix+"workspaces", accept(s.changeWorkspaces))
 	mux.HandleFunc("DELETE "+adminPrefix+"faults", func(w http.ResponseWriter, _ *http.Request) {
 		s.ClearFaults()
 		w.WriteHeader(http.StatusNoContent)
@@ -38,16 +46,74 @@ func (s *Server) adminMux() http.Handler {
 }
 
 type userChange struct {
-	Add    []string `json:"add"`
-	Remove []string `json:"remove"`
+	Add    []string            `json:"add"`
+	Remove []string            `json:"remove"`
+	Types  map[string]UserType `json:"types"`
 }
 
 func (s *Server) changeUsers(c userChange) error {
 	if err := errors.Join(checkIDs("add", c.Add), checkIDs("remove", c.Remove)); err != nil {
 		return err
 	}
-	s.AddUsers(c.Add...)
-	s.RemoveUsers(c.Remove...)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	willBe := func(id string) bool {
+		return (s.org.users[id] || slices.Contains(c.Add, id)) && !slices.Contains(c.Remove, id)
+	}
+	if err := checkUserTypes(c.Types, willBe); err != nil {
+		return err
+	}
+	s.org.addUsers(c.Add)
+	s.org.removeUsers(c.Remove)
+	maps.Copy(s.org.userTypes, c.Types)
+	return nil
+}
+
+type groupChange struct {
+	Add    map[string][]string `json:"add"`
+	Remove []string            `json:"remove"`
+}
+
+func (s *Server) changeGroups(c groupChange) error {
+	if err := checkIDs("remove", c.Remove); err != nil {
+		return err
+	}
+	if err := s.AddGroups(c.Add); err != nil {
+		return err
+	}
+	s.RemoveGroups(c.Remove...)
+	return nil
+}
+
+type workChange struct {
+	Add    []Work   `json:"add"`
+	Remove []string `json:"remove"`
+}
+
+func (s *Server) changeWorks(c workChange) error {
+	if err := checkIDs("remove", c.Remove); err != nil {
+		return err
+	}
+	if err := s.AddWorks(c.Add...); err != nil {
+		return err
+	}
+	s.RemoveWorks(c.Remove...)
+	return nil
+}
+
+type workspaceChange struct {
+	Add    []Workspace `json:"add"`
+	Remove []string    `json:"remove"`
+}
+
+func (s *Server) changeWorkspaces(c workspaceChange) error {
+	if err := checkIDs("remove", c.Remove); err != nil {
+		return err
+	}
+	if err := s.AddWorkspaces(c.Add...); err != nil {
+		return err
+	}
+	s.RemoveWorkspaces(c.Remove...)
 	return nil
 }
 

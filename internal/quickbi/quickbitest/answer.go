@@ -28,12 +28,12 @@ type answer struct {
 	cut     bool // half of the body, then the connection is cut
 }
 
-// success is the envelope of the SmartqAuthorize page.
+// success is the envelope of every answer that is no refusal.
 //
 //nolint:tagliatelle // the names are the API's
 type success struct {
 	RequestID string `json:"RequestId"`
-	Result    []row  `json:"Result"`
+	Result    any    `json:"Result"`
 	Success   bool   `json:"Success"`
 }
 
@@ -51,7 +51,7 @@ func newAnswer(status int, requestID string, envelope any) answer {
 	header := http.Header{}
 	header.Set("Content-Type", "application/json;charset=utf-8")
 	header.Set("X-Acs-Request-Id", requestID)
-	body, _ := json.Marshal(envelope) //nolint:errchkjson // strings, booleans and lists of them
+	body, _ := json.Marshal(envelope) //nolint:errchkjson // made of strings, numbers and booleans
 	return answer{status: status, header: header, body: body}
 }
 

@@ -2,7 +2,6 @@ package quickbitest
 
 import (
 	"cmp"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -30,37 +29,34 @@ type row struct {
 	DetailMessage string `json:"DetailMessage"`
 }
 
-// authorize carries o out and returns the pairs that failed, or why nothing was
-// done. A Rows fault makes the pairs that it selects fail.
-func (s *Server) authorize(o order, requestID string, fault Fault) ([]row, *refusal) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// authorize carries o out, all but the pairs that fail. A Rows fault makes the
+// pairs that it selects fail.
+func (o *smartq) authorize(s *scene) (outcome, *refusal) {
 	if bad := cmp.Or(s.refuseMissingUser(o.users), s.refuseMissingResource(o.resources)); bad != nil {
-		return nil, bad
+		return outcome{}, bad
 	}
-	now := s.opts.Now()
 	failed := []row{}
 	for _, user := range o.users {
 		for _, sent := range o.resources {
-			r, exists := s.org.resolve(sent)
+			r, exists := s.resolve(sent)
 			switch {
-			case !s.org.users[user]:
+			case !s.users[user]:
 				failed = append(failed, newRow(user, r, rowNoUser))
 			case !exists:
 				failed = append(failed, newRow(user, r, rowNoResource))
-			case fault.Kind == Rows && fault.Match.selects(user, sent, r):
-				failed = append(failed, newRow(user, r, naming(cmp.Or(fault.Message, rowScripted), user)))
+			case s.fault.Kind == Rows && s.fault.Match.selects(user, sent, r):
+				failed = append(failed, newRow(user, r, naming(cmp.Or(s.fault.Message, rowScripted), user)))
 			case o.revoke:
-				s.org.revoke(user, r)
+				s.revoke(user, r)
 			default:
-				s.org.grant(Grant{
+				s.grant(Grant{
 					User: user, Kind: r.kind, Resource: r.id,
-					ExpiresOn: o.expiresOn, GrantedAt: now, RequestID: requestID,
-				}, s.opts.today(now))
+					ExpiresOn: o.expiresOn, GrantedAt: s.now, RequestID: s.requestID,
+				}, s.today())
 			}
 		}
 	}
-	return failed, nil
+	return outcome{result: failed, failed: len(failed)}, nil
 }
 
 // newRow fills the one field that fits, and none for a dataset without a Q&A
@@ -75,24 +71,32 @@ func newRow(user string, r resource, detail string) row {
 	return out
 }
 
-func (s *Server) refuseMissingUser(users []string) *refusal {
-	i := slices.IndexFunc(users, func(id string) bool { return !s.org.users[id] })
+func (s *scene) refuseMissingUser(users []string) *refusal {
+	i := slices.IndexFunc(users, func(id string) bool { return !s.users[id] })
 	if i < 0 || s.opts.MissingUser == MissingRow {
 		return nil
 	}
-	bad := &refusal{status: http.StatusBadRequest, code: codeNotInOrganisation, message: textNotInOrganisation}
+	return s.needUser(users[i])
+}
+
+// needUser refuses a call about one user who does not exist.
+func (s *scene) needUser(user string) *refusal {
+	if s.users[user] {
+		return nil
+	}
+	bad := &refusal{code: codeNotInOrganisation, message: textNotInOrganisation}
 	if s.opts.MissingUser == MissingRefusalNaming {
-		bad.message = "The specified user " + users[i] + " is not in the organizational unit."
+		bad.message = "The specified user " + user + " is not in the organizational unit."
 	}
 	return bad
 }
 
-func (s *Server) refuseMissingResource(resources []resource) *refusal {
-	i := slices.IndexFunc(resources, func(r resource) bool { _, exists := s.org.resolve(r); return !exists })
+func (s *scene) refuseMissingResource(resources []resource) *refusal {
+	i := slices.IndexFunc(resources, func(r resource) bool { _, exists := s.resolve(r); return !exists })
 	if i < 0 || s.opts.MissingResource == MissingRow {
 		return nil
 	}
-	bad := &refusal{status: http.StatusBadRequest, code: codeNoObject, message: textNoObject}
+	bad := &refusal{code: codeNoObject, message: textNoObject}
 	if s.opts.MissingResource == MissingRefusalNaming {
 		bad.message = "The specified object " + resources[i].id + " does not exist or has been deleted."
 	}
@@ -107,14 +111,16 @@ func (m Match) selects(user string, sent, converted resource) bool {
 }
 
 // find returns the id that m is about in o: the first user it lists, else the
-// first resource, else the first user of the call.
+// first resource, else the first user of the call. A call that names no users,
+// or no resources, holds no selected one.
 func (m Match) find(o order, g *organisation) (id string, found bool) {
-	for _, user := range o.users {
-		for _, sent := range o.resources {
+	users, resources := orNone(o.users), orNone(o.resources)
+	for _, user := range users {
+		for _, sent := range resources {
 			converted, _ := g.resolve(sent)
 			switch {
 			case !m.selects(user, sent, converted):
-			case len(m.Users) == 0 && len(m.Resources) > 0:
+			case user == "", len(m.Users) == 0 && len(m.Resources) > 0:
 				return sent.id, true
 			default:
 				return user, true
@@ -122,6 +128,14 @@ func (m Match) find(o order, g *organisation) (id string, found bool) {
 		}
 	}
 	return "", false
+}
+
+// orNone is list, or one zero value when it is empty.
+func orNone[T any](list []T) []T {
+	if len(list) == 0 {
+		return make([]T, 1)
+	}
+	return list
 }
 
 func naming(message, id string) string { return strings.ReplaceAll(message, "%s", id) }

@@ -34,13 +34,14 @@ type Call struct {
 	Status int    `json:"status"`
 	Code   string `json:"code,omitempty"`
 
-	// Users, Resources and Pairs count what the call asked for. They are 0
-	// for a call whose parameters could not be read.
+	// Users, Resources and Pairs count what the call asked for, principals of
+	// every type as users. They are 0 for a call whose parameters could not be
+	// read.
 	Users     int `json:"users"`
 	Resources int `json:"resources"`
 	Pairs     int `json:"pairs"`
 
-	// Failed counts the failure rows of the answer.
+	// Failed counts the failed items that the answer tells of.
 	Failed int `json:"failed"`
 
 	// Applied tells that the call took effect, whatever its caller was told.
@@ -62,11 +63,11 @@ func (s *Server) Violations() []Call {
 	return s.callsWhere(func(c *Call) bool { return c.Violation != "" })
 }
 
-// MaxPairsSeen returns the largest users × resources of any call received,
-// refused ones included.
+// MaxPairsSeen returns the largest users × resources of any SmartqAuthorize
+// received, refused ones included.
 func (s *Server) MaxPairsSeen() int {
 	most := 0
-	for _, c := range s.Calls() {
+	for _, c := range s.callsWhere(func(c *Call) bool { return actions[c.Action].most }) {
 		most = max(most, c.Pairs)
 	}
 	return most

@@ -57,14 +57,33 @@ func (x exchange) admit(body []byte) (order, Fault, *refusal) {
 	params, bad := readParams(x.r, body)
 	var o order
 	if bad == nil {
-		o, bad = parseOrder(params, x.opts.today(now))
+		o, bad = x.read(params, now)
 	}
 	x.call.Params = params
 	x.call.Users, x.call.Resources, x.call.Pairs = len(o.users), len(o.resources), o.pairs()
-	if bad = cmp.Or(x.keepRate(now), bad, o.checkSize(x.opts.MaxPairs)); bad != nil {
+	if bad = cmp.Or(x.keepRate(now), x.published(bad)); bad != nil {
 		return order{}, Fault{}, bad
 	}
 	return o, x.strike(o), nil
+}
+
+func (x exchange) read(params map[string]string, now time.Time) (order, *refusal) {
+	f := form{values: params, now: now, opts: &x.opts}
+	action := actions[x.call.Action]
+	o := action.read(&f)
+	if f.bad == nil && action.most {
+		f.bad = o.checkSize(x.opts.MaxPairs)
+	}
+	return o, f.bad
+}
+
+// published gives a refusal by the product, rather than by the gateway, the
+// status that the pages of its action tell.
+func (x exchange) published(bad *refusal) *refusal {
+	if bad != nil && bad.status == 0 && x.opts.old(x.call.Action) {
+		bad.status = http.StatusInternalServerError
+	}
+	return bad
 }
 
 func (x exchange) keepRate(now time.Time) *refusal {
@@ -85,6 +104,9 @@ func (x exchange) keepRate(now time.Time) *refusal {
 // message names, or one of no kind.
 func (x exchange) strike(o order) Fault {
 	for _, f := range x.faults {
+		if f.Kind == Rows && !actions[x.call.Action].shape.failsByItem() {
+			continue
+		}
 		if id, found := f.Match.find(o, x.org); f.strikes(x.call.Action, found) {
 			x.call.Fault = f.Kind
 			struck := f.Fault
@@ -115,10 +137,10 @@ func (x exchange) perform(o order, f Fault) answer {
 	case Drop:
 		return answer{}
 	case Refuse:
-		return x.refuse(&refusal{
+		return x.refuse(x.published(&refusal{
 			status: f.Status, code: cmp.Or(f.Code, "Internal.System.Error"),
 			message: cmp.Or(f.Message, "An internal system error occurred."),
-		})
+		}))
 	case Throttle:
 		bad := throttled(time.Duration(f.RetryAfter), cmp.Or(f.Hint, x.opts.ThrottleHint))
 		bad.status, bad.code, bad.message = f.Status, cmp.Or(f.Code, bad.code), cmp.Or(f.Message, bad.message)
@@ -132,14 +154,30 @@ func (x exchange) perform(o order, f Fault) answer {
 
 // apply carries o out and returns the honest answer.
 func (x exchange) apply(o order, f Fault) answer {
-	rows, bad := x.authorize(o, x.call.RequestID, f)
+	out, bad := x.carryOut(o, f)
 	if bad != nil {
-		return x.refuse(bad)
+		return x.refuse(x.published(bad))
 	}
+	return x.succeed(success{Result: out.result, Success: true})
+}
+
+func (x exchange) carryOut(o order, f Fault) (outcome, *refusal) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.call.Applied, x.call.Failed = true, len(rows)
-	return newAnswer(http.StatusOK, x.call.RequestID, success{RequestID: x.call.RequestID, Result: rows, Success: true})
+	out, bad := o.do(&scene{organisation: x.org, opts: &x.opts, now: x.opts.Now(), requestID: x.call.RequestID, fault: f})
+	if bad == nil {
+		x.call.Applied, x.call.Failed = true, out.failed
+	}
+	return out, bad
+}
+
+// succeed answers 200 as the pages of the action spell it.
+func (x exchange) succeed(envelope success) answer {
+	envelope.RequestID = x.call.RequestID
+	if x.opts.old(x.call.Action) {
+		return newAnswer(http.StatusOK, x.call.RequestID, aged(envelope))
+	}
+	return newAnswer(http.StatusOK, x.call.RequestID, envelope)
 }
 
 func (x exchange) delay(o order, f Fault) answer {
@@ -158,7 +196,7 @@ func (x exchange) delay(o order, f Fault) answer {
 
 // nonsense is an answer that is no answer.
 func (x exchange) nonsense(f Fault) answer {
-	id := x.call.RequestID
+	shape := actions[x.call.Action].shape
 	switch f.Kind {
 	case HTML:
 		header := http.Header{"Content-Type": {"text/html"}}
@@ -167,15 +205,15 @@ func (x exchange) nonsense(f Fault) answer {
 			body: []byte("<html><head><title>Bad Gateway</title></head><body><h1>Bad Gateway</h1></body></html>\n"),
 		}
 	case Empty:
-		a := newAnswer(cmp.Or(f.Status, http.StatusOK), id, nil)
+		a := newAnswer(cmp.Or(f.Status, http.StatusOK), x.call.RequestID, nil)
 		a.body = nil
 		return a
 	case Oversized:
-		a := newAnswer(http.StatusOK, id, success{RequestID: id, Result: []row{}, Success: true})
+		a := x.succeed(success{Result: shape.blank(true), Success: true})
 		a.padding = oversize
 		return a
 	default:
-		return newAnswer(http.StatusOK, id, success{RequestID: id, Result: []row{}})
+		return x.succeed(success{Result: shape.blank(false)})
 	}
 }
 

@@ -11,12 +11,13 @@ type Kind string
 
 // The kinds of fault.
 const (
-	// Refuse refuses the whole call with Status, Code and Message.
-	// Empty: 400, Internal.System.Error and its published text.
+	// Refuse refuses the whole call with Status, Code and Message. Empty: 400
+	// or, on an old page, 500, Internal.System.Error and its published text.
 	Refuse Kind = "refuse"
 
 	// Rows lets the pairs that Match selects fail with a row whose
-	// DetailMessage is Message, and carries out the others.
+	// DetailMessage is Message, and carries out the others. In AddWorkspaceUsers
+	// a user is a pair. Calls whose answers know no failed items pass by it.
 	Rows Kind = "rows"
 
 	// Throttle answers Throttling.User, or Code, with a hint to wait for
@@ -51,8 +52,9 @@ const (
 )
 
 // Match selects pairs of a call: those of any of Users with any of Resources.
-// An empty list stands for all. A dataset is found by its own id and by that of
-// its Q&A resource.
+// An empty list stands for all. Users finds principals of every type; Resources
+// finds works and workspaces too, and a dataset by its own id and by that of its
+// Q&A resource.
 type Match struct {
 	Users     []string `json:"users,omitempty"`
 	Resources []string `json:"resources,omitempty"`
@@ -132,16 +134,24 @@ func (f Fault) check() error {
 		return fmt.Errorf("kind %q: want one of %v", f.Kind, kinds)
 	case f.Action != "" && !known(f.Action):
 		return fmt.Errorf("action %q is not known", f.Action)
-	case f.Times < 0 || f.Every < 0 || f.Delay < 0 || f.RetryAfter < 0:
-		return errors.New("times, every, delay and retry_after cannot be negative")
-	case f.Status != 0 && (f.Status < 200 || f.Status > 599):
-		return fmt.Errorf("status %d: want 200 to 599", f.Status)
 	case f.Kind == Delay && f.Delay == 0:
 		return errors.New("a delay needs a duration in delay")
 	case f.Apply && !slices.Contains(appliable, f.Kind):
 		return fmt.Errorf("apply means nothing to %s: want one of %v", f.Kind, appliable)
+	case f.Kind == Rows && f.Action != "" && !actions[f.Action].shape.failsByItem():
+		return fmt.Errorf("rows mean nothing to %s: it has no items that can fail", f.Action)
 	}
-	return f.Hint.check()
+	return f.checkValues()
+}
+
+func (f Fault) checkValues() error {
+	switch {
+	case f.Times < 0 || f.Every < 0 || f.Delay < 0 || f.RetryAfter < 0:
+		return errors.New("times, every, delay and retry_after cannot be negative")
+	case f.Status != 0 && (f.Status < 200 || f.Status > 599):
+		return fmt.Errorf("status %d: want 200 to 599", f.Status)
+	}
+	return oneOf("hint", f.Hint, HintRetryAfter, HintRateLimit, HintNone)
 }
 
 // scripted is a fault in place, with what it has counted.

@@ -32,6 +32,31 @@ const (
 	HintNone       Hint = "none"
 )
 
+// Repeat says what becomes of an AddWorksAuthorization or AddShareReport for a
+// principal and work that have one in force. The API pages leave it open.
+type Repeat string
+
+// What becomes of it, the default first.
+const (
+	RepeatOverwrite Repeat = "overwrite" // the new one takes its place and its id
+	RepeatDuplicate Repeat = "duplicate" // there are two from then on, which shows who repeats blindly
+	RepeatRefuse    Repeat = "refuse"    // as an invalid parameter
+)
+
+// Nothing says how the removal of a work authorization or share is answered
+// that does not exist. The API pages leave it open.
+type Nothing string
+
+// The ways to answer, the default first.
+const (
+	NothingSucceeds Nothing = "succeed"
+	NothingFalse    Nothing = "false"  // success, and the Result is false
+	NothingRefused  Nothing = "refuse" // as an object that does not exist
+)
+
+// DefaultOrganization is the id of an organisation whose Options name none.
+const DefaultOrganization = "sandbox-organization"
+
 // Options describes an organisation and its gateway. The zero value is an
 // empty and healthy one. It is also the JSON document that [ReadWorld] reads.
 type Options struct {
@@ -46,6 +71,20 @@ type Options struct {
 
 	// Users are the ids of the members of the organisation.
 	Users []string `json:"users,omitempty"`
+
+	// UserTypes are the seats of users who are not developers.
+	UserTypes map[string]UserType `json:"user_types,omitempty"`
+
+	// Groups are the user groups: the users in each, by its id.
+	Groups map[string][]string `json:"groups,omitempty"`
+
+	// Organization is the id of the organisation, as a principal. Empty means
+	// DefaultOrganization.
+	Organization string `json:"organization,omitempty"`
+
+	// Works and Workspaces are what else access is given to.
+	Works      []Work      `json:"works,omitempty"`
+	Workspaces []Workspace `json:"workspaces,omitempty"`
 
 	// QAResources and QAThemes are the ids of what access is given to.
 	QAResources []string `json:"qa_resources,omitempty"`
@@ -66,13 +105,40 @@ type Options struct {
 	// Latency passes before a call takes effect.
 	Latency Duration `json:"latency,omitempty"`
 
-	// MaxPairs bounds users × resources of a call. Zero means 100, the bound
+	// MaxPairs bounds users × resources of a SmartqAuthorize. Zero means 100, the bound
 	// that the API page publishes.
 	MaxPairs int `json:"max_pairs,omitempty"`
 
 	// MissingUser and MissingResource say how unknown ids are answered.
+	// Calls about a single user have no rows, and are refused under MissingRow
+	// too. In AddWorkspaceUsers, MissingUser also goes for users whose seat does
+	// not allow the role.
 	MissingUser     Missing `json:"missing_user,omitempty"`
 	MissingResource Missing `json:"missing_resource,omitempty"`
+
+	// RepeatedGrant and NothingToRevoke say how work authorizations and shares
+	// are answered that exist already, or do not exist any more.
+	RepeatedGrant   Repeat  `json:"repeated_grant,omitempty"`
+	NothingToRevoke Nothing `json:"nothing_to_revoke,omitempty"`
+
+	// OldPages are the actions served as the pages of 2020 have it: their
+	// refusals with status 500, booleans and numbers as strings, FailureDetail
+	// as JSON in a string. Nil means AddShareReport alone; an empty list, none.
+	OldPages []string `json:"old_pages,omitzero"`
+
+	// BatchRefusal is the code, like Access.Forbidden, with which every
+	// AddWorkspaceUsers is refused. Empty means that it is served.
+	BatchRefusal string `json:"batch_refusal,omitempty"`
+
+	// ListInherited lets QuerySharesToUserList tell of what a user has through
+	// groups, workspaces and the organisation. UnlistedTypes are types of work
+	// that it leaves out.
+	ListInherited bool     `json:"list_inherited,omitempty"`
+	UnlistedTypes []string `json:"unlisted_types,omitempty"`
+
+	// ListAuthorizations lets QueryShareList tell of work authorizations, those
+	// to edit excepted.
+	ListAuthorizations bool `json:"list_authorizations,omitempty"`
 
 	// Faults are in place from the start. New does not check them; Check does.
 	Faults []Fault `json:"faults,omitempty"`
@@ -105,7 +171,13 @@ func (o *Options) setDefaults() {
 	o.MaxPairs = cmp.Or(o.MaxPairs, publishedMaxPairs)
 	o.MissingUser = cmp.Or(o.MissingUser, MissingRow)
 	o.MissingResource = cmp.Or(o.MissingResource, MissingRow)
+	o.RepeatedGrant = cmp.Or(o.RepeatedGrant, RepeatOverwrite)
+	o.NothingToRevoke = cmp.Or(o.NothingToRevoke, NothingSucceeds)
+	o.Organization = cmp.Or(o.Organization, DefaultOrganization)
 	o.Location = cmp.Or(o.Location, china)
+	if o.OldPages == nil {
+		o.OldPages = []string{actionAddShareReport}
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}

@@ -53,19 +53,33 @@ type holding struct {
 // organisation is who and what exists, and who has been granted what. Its
 // owner guards it.
 type organisation struct {
+	id        string
 	users     map[string]bool
+	userTypes map[string]UserType
+	groups    map[string]map[string]bool // id to its users
 	resources map[resource]bool
 	datasets  map[string]string
 	grants    map[holding]Grant
+
+	works          map[string]Work
+	workspaces     map[string]*workspace
+	authorizations ledger
+	shares         ledger
 }
 
 func newOrganisation(o *Options) *organisation {
 	g := &organisation{
-		users: map[string]bool{}, resources: map[resource]bool{},
-		datasets: map[string]string{}, grants: map[holding]Grant{},
+		id: o.Organization, users: map[string]bool{}, userTypes: map[string]UserType{},
+		groups: map[string]map[string]bool{}, resources: map[resource]bool{},
+		datasets: map[string]string{}, grants: map[holding]Grant{}, works: map[string]Work{},
+		workspaces: map[string]*workspace{}, authorizations: ledger{}, shares: ledger{},
 	}
 	g.addUsers(o.Users)
+	maps.Copy(g.userTypes, o.UserTypes)
+	g.addGroups(o.Groups)
 	g.addResources(o.resources())
+	g.addWorkspaces(o.Workspaces)
+	g.addWorks(o.Works)
 	return g
 }
 
@@ -78,8 +92,50 @@ func (g *organisation) addUsers(ids []string) {
 func (g *organisation) removeUsers(ids []string) {
 	for _, id := range ids {
 		delete(g.users, id)
+		delete(g.userTypes, id)
+		for _, members := range g.groups {
+			delete(members, id)
+		}
+		for _, ws := range g.workspaces {
+			delete(ws.members, id)
+		}
 	}
 	maps.DeleteFunc(g.grants, func(h holding, _ Grant) bool { return slices.Contains(ids, h.user) })
+	g.dropHolders(PrincipalUser, ids)
+}
+
+// addGroups makes groups of these users, in place of groups with the same ids.
+func (g *organisation) addGroups(groups map[string][]string) {
+	for id, users := range groups {
+		g.groups[id] = map[string]bool{}
+		for _, user := range users {
+			g.groups[id][user] = true
+		}
+	}
+}
+
+func (g *organisation) removeGroups(ids []string) {
+	for _, id := range ids {
+		delete(g.groups, id)
+	}
+	g.dropHolders(PrincipalGroup, ids)
+}
+
+func (g *organisation) dropHolders(t PrincipalType, ids []string) {
+	g.authorizations.dropHolders(t, ids)
+	g.shares.dropHolders(t, ids)
+}
+
+// exists reports whether a principal other than a user does.
+func (g *organisation) exists(p Principal) bool {
+	switch p.Type {
+	case PrincipalGroup:
+		return g.groups[p.ID] != nil
+	case PrincipalOrganization:
+		return g.id == p.ID
+	default:
+		return g.workspaces[p.ID] != nil
+	}
 }
 
 func (g *organisation) addResources(r Resources) {
@@ -151,7 +207,27 @@ func (s *Server) AddUsers(ids ...string) {
 	s.org.addUsers(ids)
 }
 
-// RemoveUsers lets users leave the organisation. Their grants are gone.
+// AddGroups makes user groups of users exist, or replaces those with the same
+// ids. If one of them cannot be, it returns an error and adds none.
+func (s *Server) AddGroups(groups map[string][]string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := checkGroups(groups, func(id string) bool { return s.org.users[id] }); err != nil {
+		return err
+	}
+	s.org.addGroups(groups)
+	return nil
+}
+
+// RemoveGroups deletes user groups. What was given to them is gone.
+func (s *Server) RemoveGroups(ids ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.org.removeGroups(ids)
+}
+
+// RemoveUsers lets users leave the organisation, their groups and their
+// workspaces. What was given to them is gone.
 func (s *Server) RemoveUsers(ids ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -47,7 +47,7 @@ func New(o *Options) *Server {
 	return s
 }
 
-// Reset brings back what New made: the first users, resources and faults, no
+// Reset brings back what New made: the first organisation and faults, no
 // grants and no calls. Used nonces stay used, and request ids are not reused.
 func (s *Server) Reset() {
 	s.mu.Lock()

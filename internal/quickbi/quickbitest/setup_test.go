@@ -107,11 +107,16 @@ func (b *bench) call(params string) reply { return b.do(b.signed(params)) }
 
 func (b *bench) signed(params string) *http.Request {
 	b.t.Helper()
+	return b.signedFor("", params)
+}
+
+func (b *bench) signedFor(action, params string) *http.Request {
+	b.t.Helper()
 	r, err := http.NewRequestWithContext(b.t.Context(), http.MethodPost, b.http.URL+"/?"+params, http.NoBody)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	seal(r, sealing{date: b.now(), nonce: fmt.Sprintf("nonce-%d", b.sent.Add(1))})
+	seal(r, sealing{date: b.now(), nonce: fmt.Sprintf("nonce-%d", b.sent.Add(1)), action: action})
 	return r
 }
 
@@ -140,14 +145,14 @@ type sealing struct {
 	date                       time.Time
 	nonce                      string
 	keyID, secret, token, body string
-	version                    string
+	version, action            string
 }
 
 // seal signs r, from the published steps and apart from the code under test.
 func seal(r *http.Request, s sealing) {
 	set := func(name, value string) { r.Header[http.CanonicalHeaderKey(name)] = []string{value} }
 	set("accept", "application/json")
-	set("x-acs-action", "SmartqAuthorize")
+	set("x-acs-action", cmp.Or(s.action, "SmartqAuthorize"))
 	set("x-acs-version", cmp.Or(s.version, "2022-01-01"))
 	set("x-acs-date", s.date.UTC().Format("2006-01-02T15:04:05Z"))
 	set("x-acs-signature-nonce", s.nonce)

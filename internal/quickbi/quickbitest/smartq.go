@@ -1,17 +1,10 @@
 package quickbitest
 
 import (
-	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 )
-
-// actionSmartqAuthorize is the one action that this version stands in for.
-const actionSmartqAuthorize = "SmartqAuthorize"
-
-func known(action string) bool { return action == actionSmartqAuthorize }
 
 // defaultLifetime is how many days a grant without ExpireDay lasts, as the
 // SmartqAuthorize page has it.
@@ -26,31 +19,33 @@ const (
 // resourceLists are the parameters that name resources, and of which kind.
 var resourceLists = map[string]ResourceKind{"LlmCubes": QAResource, "LlmCubeThemes": QATheme, "CubeIds": dataset}
 
-// order is a SmartqAuthorize call that is well-formed: every user × every
+// smartq is a SmartqAuthorize call that is well-formed: every user × every
 // resource, to be granted or revoked.
-type order struct {
+type smartq struct {
 	revoke    bool
 	users     []string
 	resources []resource // as sent
 	expiresOn string     // the last day of a grant
 }
 
-func malformed(format string, args ...any) *refusal {
-	return &refusal{code: "Invalid.Parameter.Error", message: "The parameter is invalid:" + fmt.Sprintf(format, args...), broke: RuleParameters}
+func readSmartq(f *form) order {
+	o, bad := parseSmartq(f.values, f.opts.today(f.now))
+	f.bad = bad
+	return order{users: o.users, resources: o.resources, do: o.authorize}
 }
 
-// parseOrder reads the parameters of the page. When the lists could be read
+// parseSmartq reads the parameters of the page. When the lists could be read
 // but something else is wrong it returns the order too, for the record.
-func parseOrder(params map[string]string, today string) (order, *refusal) {
-	var o order
+func parseSmartq(params map[string]string, today string) (smartq, *refusal) {
+	var o smartq
 	for _, name := range slices.Sorted(maps.Keys(params)) {
 		if bad := o.readList(name, params[name]); bad != nil {
-			return order{}, bad
+			return smartq{}, bad
 		}
 	}
 	for _, required := range []string{"OperationType", "UserIds"} {
 		if params[required] == "" {
-			return o, &refusal{code: "Missing" + required, message: required + " is mandatory for this action.", broke: RuleParameters}
+			return o, missing(required)
 		}
 	}
 	if len(o.resources) == 0 {
@@ -70,7 +65,7 @@ func parseOrder(params map[string]string, today string) (order, *refusal) {
 
 // readList takes in one parameter if it is a list, and refuses what the page
 // does not know.
-func (o *order) readList(name, value string) *refusal {
+func (o *smartq) readList(name, value string) *refusal {
 	if value == "" {
 		return malformed("%s is empty", name)
 	}
@@ -81,22 +76,18 @@ func (o *order) readList(name, value string) *refusal {
 	case name != "UserIds" && kind == "":
 		return malformed("%s is not a parameter of this action", name)
 	}
-	seen := map[string]bool{}
-	for id := range strings.SplitSeq(value, ",") {
-		if !validID(id) || seen[id] {
-			return malformed("%s holds %q, which is malformed or repeated", name, id)
-		}
-		seen[id] = true
+	ids, bad := splitList(name, value)
+	for _, id := range ids {
 		if kind == "" {
 			o.users = append(o.users, id)
 		} else {
 			o.resources = append(o.resources, resource{kind, id})
 		}
 	}
-	return nil
+	return bad
 }
 
-func (o *order) readExpiry(day, today string) (string, *refusal) {
+func (o *smartq) readExpiry(day, today string) (string, *refusal) {
 	if day == "" {
 		start, _ := time.Parse(time.DateOnly, today)
 		return start.AddDate(0, 0, defaultLifetime).Format(time.DateOnly), nil
@@ -110,15 +101,42 @@ func (o *order) readExpiry(day, today string) (string, *refusal) {
 	return day, nil
 }
 
-func (o *order) pairs() int { return len(o.users) * len(o.resources) }
+// smartqList is the Result of QueryLlmCubeWithThemeListByUserId. A Q&A resource
+// shows as its datasets, and not at all when it has none.
+//
+//nolint:tagliatelle // the names are the API's
+type smartqList struct {
+	CubeIDs  map[string]string `json:"CubeIds"`
+	ThemeIDs map[string]string `json:"ThemeIds"`
+}
 
-// checkSize refuses what exceeds the published bound. Which code the API
-// answers then is not published.
-func (o *order) checkSize(most int) *refusal {
-	if o.pairs() <= most {
-		return nil
+func readSmartqList(f *form) order {
+	f.only("UserId")
+	user := f.id("UserId")
+	return about([]string{user}, resource{}, func(s *scene) (outcome, *refusal) {
+		if bad := s.needUser(user); bad != nil {
+			return outcome{}, bad
+		}
+		return outcome{result: s.smartqOf(user)}, nil
+	})
+}
+
+// smartqOf names everything by its id: names are nothing to this organisation.
+func (s *scene) smartqOf(user string) smartqList {
+	list := smartqList{CubeIDs: map[string]string{}, ThemeIDs: map[string]string{}}
+	has := func(r resource) bool {
+		grant, ok := s.grants[holding{resource: r, user: user}]
+		return ok && grant.ExpiresOn >= s.today()
 	}
-	bad := malformed("UserIds: %d users x %d resources are more than %d", len(o.users), len(o.resources), most)
-	bad.broke = RulePairs
-	return bad
+	for id, qa := range s.datasets {
+		if has(resource{QAResource, qa}) {
+			list.CubeIDs[id] = id
+		}
+	}
+	for r := range s.resources {
+		if r.kind == QATheme && has(r) {
+			list.ThemeIDs[r.id] = r.id
+		}
+	}
+	return list
 }

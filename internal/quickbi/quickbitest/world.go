@@ -1,6 +1,7 @@
 package quickbitest
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -54,30 +55,77 @@ func (o *Options) Check() error {
 			bad("rates: %q: %d: want a known action and a rate of at least 0", action, rate)
 		}
 	}
-	if err := o.MissingUser.check(); err != nil {
-		bad("missing_user: %w", err)
+	for _, action := range o.OldPages {
+		if !known(action) {
+			bad("old_pages: %q is not known", action)
+		}
 	}
-	if err := o.MissingResource.check(); err != nil {
-		bad("missing_resource: %w", err)
-	}
-	if err := o.ThrottleHint.check(); err != nil {
-		bad("throttle_hint: %w", err)
-	}
-	return errors.Join(append(errs, checkIDs("users", o.Users), o.resources().check(), checkFaults(o.Faults))...)
+	return errors.Join(append(errs, o.checkChoices(), o.checkWorld(), checkFaults(o.Faults))...)
 }
 
-func (m Missing) check() error {
-	if slices.Contains([]Missing{"", MissingRow, MissingRefusal, MissingRefusalNaming}, m) {
-		return nil
+func (o *Options) checkChoices() error {
+	errs := []error{
+		oneOf("missing_user", o.MissingUser, MissingRow, MissingRefusal, MissingRefusalNaming),
+		oneOf("missing_resource", o.MissingResource, MissingRow, MissingRefusal, MissingRefusalNaming),
+		oneOf("throttle_hint", o.ThrottleHint, HintRetryAfter, HintRateLimit, HintNone),
+		oneOf("repeated_grant", o.RepeatedGrant, RepeatOverwrite, RepeatDuplicate, RepeatRefuse),
+		oneOf("nothing_to_revoke", o.NothingToRevoke, NothingSucceeds, NothingFalse, NothingRefused),
 	}
-	return fmt.Errorf("%q: want %s, %s or %s", string(m), MissingRow, MissingRefusal, MissingRefusalNaming)
+	for _, t := range o.UnlistedTypes {
+		if workTypes[t] == "" {
+			errs = append(errs, fmt.Errorf("unlisted_types: %q is not a type of work", t))
+		}
+	}
+	return errors.Join(errs...)
 }
 
-func (h Hint) check() error {
-	if slices.Contains([]Hint{"", HintRetryAfter, HintRateLimit, HintNone}, h) {
+// oneOf reports a value that is neither empty nor among those allowed.
+func oneOf[T ~string](field string, value T, allowed ...T) error {
+	if value == "" || slices.Contains(allowed, value) {
 		return nil
 	}
-	return fmt.Errorf("%q: want %s, %s or %s", string(h), HintRetryAfter, HintRateLimit, HintNone)
+	return fmt.Errorf("%s: %q: want one of %v", field, string(value), allowed)
+}
+
+// checkWorld checks who and what exists, and that it fits together.
+func (o *Options) checkWorld() error {
+	users, workspaces := map[string]bool{}, map[string]bool{}
+	for _, id := range o.Users {
+		users[id] = true
+	}
+	for _, w := range o.Workspaces {
+		workspaces[w.ID] = true
+	}
+	hasUser := func(id string) bool { return users[id] }
+	return errors.Join(
+		checkIDs("users", o.Users), o.resources().check(),
+		checkUserTypes(o.UserTypes, hasUser), checkGroups(o.Groups, hasUser),
+		checkIDs("organization", []string{cmp.Or(o.Organization, DefaultOrganization)}),
+		checkWorkspaces(o.Workspaces, hasUser), checkWorks(o.Works, func(id string) bool { return workspaces[id] }),
+	)
+}
+
+func checkUserTypes(types map[string]UserType, hasUser func(string) bool) error {
+	var errs []error
+	for _, id := range slices.Sorted(maps.Keys(types)) {
+		if t := types[id]; !hasUser(id) || t < Developer || t > Analyst {
+			errs = append(errs, fmt.Errorf("user_types: %q: %d: want a user and 1, 2 or 3", id, t))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func checkGroups(groups map[string][]string, hasUser func(string) bool) error {
+	var errs []error
+	for _, id := range slices.Sorted(maps.Keys(groups)) {
+		errs = append(errs, checkIDs("groups", []string{id}))
+		for _, user := range groups[id] {
+			if !hasUser(user) {
+				errs = append(errs, fmt.Errorf("groups: %q: %q is not a user", id, user))
+			}
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (r Resources) check() error {
