@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/usher-bi/usher/internal/store"
 	"github.com/usher-bi/usher/internal/tasks"
@@ -15,46 +17,86 @@ type accepted struct {
 
 	warnings []string
 	wait     waitFlag
+	next     string // the next useful command if it is not followed; "" for its status
+	keyed    bool   // the command takes --key
 }
 
 // accepted reports a new job at once, and follows it if that was asked for.
 // From here on nothing takes the job back, so an interruption is no reason not
 // to name it.
 func (a *app) accepted(ctx context.Context, st *store.Store, s accepted) error {
-	if s.Delayed {
-		s.warnings = append(s.warnings, "Redis was lost after the job was accepted; a worker queues the rest of its tasks within a minute")
-	}
-	a.warn(s.warnings)
 	if !a.json {
 		if _, err := fmt.Fprintln(a.Stdout, s.JobID); err != nil {
 			return fmt.Errorf("the job was accepted as %s, but its id cannot be written: %w", s.JobID, err)
 		}
 	}
-	reading, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWord)
-	defer cancel()
-	job, err := st.Job(reading, s.JobID)
+	job, err := a.introduce(ctx, st, s)
 	if err != nil {
-		// Not wrapped: the cause would promise that nothing was accepted.
-		return errors.New("the job was accepted as " + s.JobID + ", but cannot be shown: " + err.Error())
+		return err
 	}
-	a.sayf("%s", s.text(job))
+	unsent, ways := s.unsent(job)
 	f := followed{store: st, out: a.Stderr, document: jobDocument{
-		Job: job, Replayed: &s.Replayed, Warnings: new(append([]string{}, s.warnings...)),
+		Job: job, Replayed: &s.Replayed, Warnings: new(append(append([]string{}, s.remarks()...), unsent...)),
 	}}
 	switch {
 	case s.wait.asked:
+		a.warn(unsent)
 		return a.follow(ctx, f, s.wait.limit)
 	case a.json:
 		if err := a.emit(f.document); err != nil {
 			return err
 		}
 	default:
-		a.next("enqueue status " + s.JobID + " --watch")
+		a.next(append([]string{cmp.Or(s.next, "enqueue status "+s.JobID+" --watch")}, ways...)...)
 	}
 	if ctx.Err() != nil {
 		return settled{exitInterrupted}
 	}
 	return nil
+}
+
+// remarks are the warnings, and what the submission itself gives reason for.
+func (s accepted) remarks() []string {
+	if !s.Delayed {
+		return s.warnings
+	}
+	return append(s.warnings, "Redis was lost after the job was accepted; a worker queues the rest of its tasks within a minute")
+}
+
+// unsent warns that nothing was sent for rows that were accepted before, though
+// their job has ended and not all of them succeeded, and names the ways to send
+// them again.
+func (s accepted) unsent(job store.Job) (warnings, ways []string) {
+	if !s.Replayed || !job.Status.Final() || job.Outcome == store.OutcomeSucceeded {
+		return nil, nil
+	}
+	if job.Counts.Failed+job.Counts.Unknown > 0 {
+		ways = append(ways, "enqueue retry "+job.ID+" --all")
+	}
+	if s.keyed {
+		ways = append(ways, "the same command with --key NEW")
+	}
+	if ways == nil {
+		return nil, nil
+	}
+	return []string{
+		"nothing was sent, because these rows were accepted before; job " + job.ID + " is " + standing(job) +
+			"; to send rows again: " + strings.Join(ways, ", or "),
+	}, ways
+}
+
+// introduce warns, says in a line what was accepted and returns the job.
+func (a *app) introduce(ctx context.Context, st *store.Store, s accepted) (store.Job, error) {
+	a.warn(s.remarks())
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWord)
+	defer cancel()
+	job, err := st.Job(ctx, s.JobID)
+	if err != nil {
+		// Not wrapped: the cause would promise that nothing was accepted.
+		return store.Job{}, errors.New("the job was accepted as " + s.JobID + ", but cannot be shown: " + err.Error())
+	}
+	a.sayf("%s", s.text(job))
+	return job, nil
 }
 
 // text says in a line what was accepted.

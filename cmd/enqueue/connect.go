@@ -15,9 +15,19 @@ import (
 // maxConns is enough for a command, which asks one thing after the other.
 const maxConns = 2
 
-// settings reads the environment, once for each command.
+// settings reads the environment, once for each command, and has the servers'
+// URLs judged before anything is connected to: all that is wrong is said at
+// once.
 func (a *app) settings(program config.Program) (config.Config, error) {
-	return config.Load(program, a.lookup, a.Environ)
+	cfg, err := config.Load(program, a.lookup, a.Environ)
+	problems := []error{err, config.CheckRates(cfg, tasks.Operations())}
+	if program != config.Offline {
+		problems = append(problems, config.Blame("DATABASE_URL", store.CheckURL(cfg.DatabaseURL.Reveal())))
+	}
+	if program == config.Enqueue {
+		problems = append(problems, config.Blame("REDIS_URL", tasks.CheckRedisURL(cfg.RedisURL.Reveal())))
+	}
+	return cfg, config.Join(problems...)
 }
 
 // openStore connects to Postgres and checks that its schema fits.
@@ -75,7 +85,7 @@ func blame(setting string, err error) error {
 		errors.Is(err, context.Canceled) {
 		return err
 	}
-	return &config.SettingError{Name: setting, Reason: err.Error()}
+	return config.Blame(setting, err)
 }
 
 // completionLimit bounds how long a person waits for suggestions.

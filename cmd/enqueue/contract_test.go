@@ -68,8 +68,34 @@ func TestJSONOnEveryPath(t *testing.T) {
 		{"failures " + id, exitOK, ""},
 		{"retry " + noJob, exitUsage, "job_not_found"},
 		{"retry " + id, exitRejected, "nothing_to_retry"},
+		{"csv " + good + " --update-role --dry-run", exitOK, ""},
+		{"shares", exitUsage, "usage"},
+		{"shares u1 -f " + good, exitUsage, "usage"},
+		{"shares u1 --csv", exitUsage, "usage"},
+		{"shares u1 --no-wait --wait=1s", exitUsage, "usage"},
+		{"shares u1 --lane fast", exitUsage, "usage"},
+		{"shares u1 --source=", exitUsage, "usage"},
+		{"shares -f " + good + ".missing", exitUsage, "usage"},
+		{"shares -f " + filepath.Dir(good), exitUsage, "usage"},
+		{"shares -f " + b.file("name,mail\nBo,b@x\n"), exitRejected, "input_rejected"},
+		{"shares u,1", exitRejected, "input_rejected"},
+		{"shares u1 --no-wait", exitOK, ""},
+		{"shares u1 --wait=1s", exitWaitOver, "wait_over"},
+		{"shares --job " + noJob, exitUsage, "job_not_found"},
+		{"shares --job " + id, exitUsage, "not_a_read_job"},
+		{"verify", exitUsage, "usage"},
+		{"verify " + noJob, exitUsage, "job_not_found"},
+		{"verify " + id, exitUsage, "job_not_ended"},
+		{"verify " + id + " --wait=1s", exitWaitOver, "wait_over"},
+		{"verify " + id + " --requested-by=", exitUsage, "usage"},
+		{"resume", exitUsage, "usage"},
+		{"resume " + id, exitUsage, "usage"},
+		{"resume --action Dance", exitUsage, "usage"},
+		{"resume --action SmartqAuthorize", exitOK, ""},
 		{"cancel " + noJob, exitUsage, "job_not_found"},
 		{"cancel " + id, exitOK, ""},
+		{"verify " + id, exitOK, ""},
+		{"verify " + id + " --read " + id, exitUsage, "not_a_read_job"},
 	} {
 		o := b.run(append(strings.Fields(tt.args), "--json")...)
 		document := decode[struct {
@@ -111,6 +137,18 @@ func TestSettingsAreReportedAllAtOnce(t *testing.T) {
 	b = offline(t)
 	b.vars["DATABASE_URL"], b.vars["REDIS_URL"] = "localhost", "localhost:6379"
 	b.run("retry", noJob).want(t, exitUsage).says(t, "DATABASE_URL: ", "REDIS_URL: ")
+	b.vars["DATABASE_URL"], b.vars["REDIS_URL"] = "postgres://u:s3cret@h:bad/x", "redis://:s3cret@h:bad/0"
+	b.vars["QUICKBI_RATE_SMARTQAUTHORISE"] = "10/s"
+	o = b.run("csv", b.file(threeRows)).want(t, exitUsage).says(t, "DATABASE_URL: ", "REDIS_URL: ", "QUICKBI_RATE_SMARTQAUTHORISE: ", "SMARTQAUTHORIZE")
+	if strings.Contains(o.err, "s3cret") {
+		t.Errorf("a password was printed:\n%s", o.err)
+	}
+	if o := b.run("jobs").want(t, exitUsage).says(t, "DATABASE_URL: "); strings.Contains(o.err, "REDIS_URL") {
+		t.Errorf("what reading does not need was judged:\n%s", o.err)
+	}
+	b.run("csv", b.file(threeRows), "--dry-run").want(t, exitUsage).says(t, "QUICKBI_RATE_SMARTQAUTHORISE: ")
+	delete(b.vars, "QUICKBI_RATE_SMARTQAUTHORISE")
+	b.run("csv", b.file(threeRows), "--dry-run").want(t, exitOK)
 }
 
 func TestReadingNeedsNoRedis(t *testing.T) {
@@ -151,6 +189,10 @@ func TestRedisAway(t *testing.T) {
 	document := decode[errorDocument](t, b.run("csv", b.file(threeRows), "--json").want(t, exitUnreachable))
 	if document.Error.Code != "redis_unavailable" {
 		t.Errorf("code %q", document.Error.Code)
+	}
+	p := start(t, b, nil, "csv", b.file(threeRows)) // the library logs past the program's streams
+	if err := p.Wait(); err == nil || !strings.HasPrefix(p.stderr.String(), "enqueue: Redis cannot be reached") {
+		t.Errorf("%v; the program says\n%s", err, &p.stderr)
 	}
 	b.vars["REDIS_URL"] = here
 	b.wantNothing()
@@ -206,6 +248,9 @@ func TestCompletion(t *testing.T) {
 		"csv people.csv --lane": "urgent\nnormal\nbulk\n",
 		"results x --status":    "succeeded\nno_change\n",
 		"retry " + id:           ":4\n",
+		"verify":                id + "\tqueued, csv\n",
+		"shares --job":          id + "\tqueued, csv\n",
+		"resume --action":       "SmartqAuthorize\nAddWorksAuthorization\n",
 	} {
 		o := b.run(append(append([]string{"__complete"}, strings.Fields(line)...), "")...).want(t, exitOK)
 		if !strings.HasPrefix(o.out, want) {

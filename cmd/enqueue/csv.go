@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -27,6 +27,7 @@ type csvRequest struct {
 	lane        store.Lane
 	expiry      daysFlag
 	skipInvalid bool
+	updateRole  bool
 	dryRun      bool
 	wait        waitFlag
 }
@@ -34,17 +35,32 @@ type csvRequest struct {
 const csvLong = `Reads a CSV file of changes, checks all of it, and submits it as one job. Prints
 the job's id. FILE - is standard input.
 
-  row_id,action,principal,resource_type,resource_id,expires_on,reason,ticket
-  hr-000017,grant,46e53a5ba4b6,qa_resource,6b407e50e774,2026-12-31,joiner,HR-8812
-  hr-000018,revoke,de4bc5f94291,qa_theme,95296e95-ca89,,leaver,HR-8830
+  row_id,action,principal,principal_type,resource_type,resource_id,role,expires_on,reason,ticket
+  hr-000017,grant,46e53a5ba4b6,user,qa_resource,6b407e50e774,,2026-12-31,joiner,HR-8812
+  hr-000018,revoke,de4bc5f94291,user,workspace,95296e95-ca89,,,leaver,HR-8830
+  hr-000019,grant,de4bc5f94291,,dashboard,97f7f4c1-543a,view_export,2027-01-31,,
 
-action is grant or revoke; principal is the Quick BI user id; resource_type is
-qa_resource, qa_theme or dataset. These and resource_id are needed, expires_on in
-grants too; the other columns are not, and unknown ones are carried through to
-the results. Column order, case, encoding and delimiter are found out.
+  resource_type          principal_type of a grant             role of a grant                    expires_on of a grant
+  qa_resource, qa_theme  user                                  none                               needed
+  dataset (for Q&A)      user                                  none                               needed
+  dashboard, report,     user, group, organization, workspace  view, view_export, edit            needed, from tomorrow on;
+  dashboardOfflineQuery,                                                                          none with edit
+  cube, datasource,
+  screen, ANALYSIS,
+  dataForm
+  share                  user, group, organization             view, view_export                  needed
+  workspace              user                                  admin, developer, analyst, viewer  none
+                                                               or a role's own name or id
+
+action is grant or revoke, principal is a Quick BI id, and principal_type is user
+where it is empty. A revoke has no role and no expires_on; Quick BI takes works
+back from users only. row_id, reason and ticket are not needed, and unknown
+columns are carried through to the results. Column order, case, encoding and
+delimiter are found out.
 
 One bad row rejects the file, and every bad row is listed. The same rows from
-the same source are accepted once: repeating a submission gives the same job.`
+the same source are accepted once: repeating a submission gives the same job. A
+file of "enqueue results" asks for its rows once more, and is a job of its own.`
 
 func (a *app) csvCommand() *cobra.Command {
 	r := csvRequest{source: "csv", requestedBy: a.User, lane: store.Normal}
@@ -54,6 +70,7 @@ func (a *app) csvCommand() *cobra.Command {
 		Long:  csvLong,
 		Example: `  enqueue csv people.csv --dry-run
   enqueue csv people.csv --reason "Q4 audit" --wait
+  enqueue csv movers.csv --update-role
   enqueue csv leavers.csv --source hr-nightly --lane urgent --key leavers-2026-11-22
   export-people | enqueue csv - --default-expiry 90d --json`,
 		Args: oneArg("the FILE to submit, or - for standard input"),
@@ -73,6 +90,7 @@ func (a *app) csvCommand() *cobra.Command {
 	flags.Var(wordFlag[store.Lane]{&r.lane, store.Lanes()}, "lane", "`LANE` in which its tasks queue: "+join(store.Lanes()))
 	flags.Var(&r.expiry, "default-expiry", "last `DAY` of grants that name none, as days from today: 90d")
 	flags.BoolVar(&r.skipInvalid, "skip-invalid", false, "submit the good rows and record the bad ones as failures")
+	flags.BoolVar(&r.updateRole, "update-role", false, "give members of a workspace whose role is another one the role of the row; else such rows fail")
 	flags.BoolVar(&r.dryRun, "dry-run", false, "say what would be done, and write and send nothing; needs no server")
 	r.wait.register(cmd)
 	complete(cmd, "lane", store.Lanes())
@@ -94,9 +112,8 @@ func (a *app) csv(ctx context.Context, r csvRequest) error {
 	if err != nil {
 		return err
 	}
-	batch, err := a.readCSV(ctx, r.file, intake.Options{
-		Today: access.DateOf(a.Now().In(cfg.Location)), DefaultExpiryDays: r.expiry.days,
-	})
+	o := intake.Options{Today: access.DateOf(a.Now().In(cfg.Location)), DefaultExpiryDays: r.expiry.days}
+	batch, err := readInput(ctx, a.Stdin, input[*intake.Batch]{name: r.file, parse: func(in io.Reader) (*intake.Batch, error) { return intake.ReadCSV(in, o) }})
 	if err != nil {
 		return err
 	}
@@ -114,7 +131,7 @@ func (a *app) csv(ctx context.Context, r csvRequest) error {
 		if err != nil {
 			return err
 		}
-		return a.accepted(ctx, s.store, accepted{Submitted: done, warnings: warnings, wait: r.wait})
+		return a.accepted(ctx, s.store, accepted{Submitted: done, warnings: warnings, wait: r.wait, keyed: true})
 	})
 }
 
@@ -129,45 +146,10 @@ func (a *app) judge(batch *intake.Batch, r csvRequest) (warnings []string, err e
 		return nil, rejectBatch(batch, r.skipInvalid)
 	}
 	if !a.json {
-		printErrors(a.Stderr, batch.Errors)
+		printErrors(a.Stderr, batch.Errors, "")
 	}
 	return append(batch.Warnings, fmt.Sprintf("%s of %s are invalid; they are recorded as failures and not sent",
 		commas(len(batch.Invalid)), plural(batch.Total(), "row"))), nil
-}
-
-// readCSV reads the file named on the command line. A terminal or pipe that
-// gives nothing is abandoned when ctx ends.
-func (a *app) readCSV(ctx context.Context, name string, o intake.Options) (*intake.Batch, error) {
-	in := a.Stdin
-	if name != "-" {
-		f, err := os.Open(name) //nolint:gosec // the person names the file
-		if err != nil {
-			return nil, unusable(name, err)
-		}
-		defer f.Close()
-		in = f
-	}
-	type result struct {
-		batch *intake.Batch
-		err   error
-	}
-	read := make(chan result, 1)
-	go func(in io.Reader) {
-		batch, err := intake.ReadCSV(in, o)
-		read <- result{batch, err}
-	}(in)
-	select {
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case r := <-read:
-		if bad, ok := errors.AsType[*intake.FileError](r.err); ok {
-			return nil, rejectFile(name, bad)
-		}
-		if _, ok := errors.AsType[*fs.PathError](r.err); ok { // a folder, for example
-			return nil, unusable(name, r.err)
-		}
-		return r.batch, r.err
-	}
 }
 
 // submission makes of a batch what the submitter takes. Bad rows and repeats
@@ -175,7 +157,7 @@ func (a *app) readCSV(ctx context.Context, name string, o intake.Options) (*inta
 func submission(b *intake.Batch, r csvRequest) tasks.Submission {
 	sub := tasks.Submission{
 		Source: r.source, RequestedBy: r.requestedBy, Reason: r.reason, Lane: r.lane, Key: r.key,
-		Fingerprint: b.Fingerprint(r.source), Header: b.Header,
+		UpdateRole: r.updateRole, Fingerprint: fingerprint(b, r), Header: b.Header,
 		Input: store.Input{SHA256: b.SHA256, Rows: b.Total(), Encoding: b.Encoding, Delimiter: b.Delimiter},
 		Rows:  make([]tasks.SubmittedRow, 0, b.Total()),
 	}
@@ -194,6 +176,17 @@ func submission(b *intake.Batch, r csvRequest) tasks.Submission {
 		}})
 	}
 	return sub
+}
+
+// fingerprint identifies what is asked for. Rows whose roles are to be forced
+// ask for more than the same rows without.
+func fingerprint(b *intake.Batch, r csvRequest) string {
+	plain := b.Fingerprint(r.source)
+	if !r.updateRole {
+		return plain
+	}
+	sum := sha256.Sum256([]byte("update role\n" + plain))
+	return hex.EncodeToString(sum[:])
 }
 
 func storeRow(r intake.Row) store.Row {

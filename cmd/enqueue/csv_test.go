@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -206,6 +208,49 @@ func TestCSVRefusesAKeyForOtherRows(t *testing.T) {
 	}
 }
 
+// Forcing a role asks for more than the same rows without: they are another job.
+func TestCSVUpdatesRoles(t *testing.T) {
+	t.Parallel()
+
+	const rows = "action,principal,resource_type,resource_id,role\ngrant,u1,workspace,w1,viewer\n"
+	b := setup(t)
+	plain, forced := b.submit(rows), b.submit(rows, "--update-role")
+	if plain == forced || b.submit(rows, "--update-role") != forced {
+		t.Errorf("jobs are %s and %s", plain, forced)
+	}
+	got := map[string]bool{}
+	due, err := b.store.DueTasks(t.Context(), -time.Second, store.TaskRef{}, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range due {
+		task, err := b.store.Claim(t.Context(), store.ClaimRequest{TaskRef: q.TaskRef, Generation: q.Generation, Worker: "w", Lease: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[task.JobID] = task.UpdateRole
+	}
+	if diff := cmp.Diff(map[string]bool{plain: false, forced: true}, got); diff != "" {
+		t.Errorf("roles are updated (-want +got):\n%s", diff)
+	}
+}
+
+// What the help says of types and roles is what the rules say.
+func TestCSVHelpNamesEveryTypeAndRole(t *testing.T) {
+	t.Parallel()
+
+	help := offline(t).run("csv", "--help").want(t, exitOK).out
+	words := []string{"view", "view_export", "edit", "admin", "developer", "analyst", "viewer", "group", "organization", "workspace"}
+	for _, typ := range access.ResourceTypes() {
+		words = append(words, string(typ))
+	}
+	for _, word := range words {
+		if !regexp.MustCompile(`\b` + word + `\b`).MatchString(help) {
+			t.Errorf("the help lacks %s", word)
+		}
+	}
+}
+
 func TestCSVDryRunNeedsNoServer(t *testing.T) {
 	t.Parallel()
 
@@ -221,7 +266,7 @@ func TestCSVDryRunNeedsNoServer(t *testing.T) {
 	}
 	b.vars["QUICKBI_RATE_SMARTQAUTHORIZE"] = "1/s"
 	o := b.run("csv", path, "--dry-run").want(t, exitOK).says(t, "Nothing was written or sent.")
-	if !strings.Contains(o.out, "2 SmartqAuthorize, at 1/s at most") || !strings.Contains(o.out, "2s, however many workers") {
+	if !strings.Contains(o.out, "2 SmartqAuthorize, at 1/s at most") || !regexp.MustCompile(`(?m)^floor +2s at 1/s$`).MatchString(o.out) {
 		t.Errorf("stdout is\n%s", o.out)
 	}
 	b.run("csv", b.file(badRows), "--dry-run").want(t, exitRejected)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -39,10 +40,17 @@ func (a *app) dryRun(cfg config.Config, sub tasks.Submission, warnings []string)
 	if settled := plan.Rows - plan.Changes; settled > 0 {
 		fmt.Fprintf(w, "not sent\t%s, because they repeat others or are invalid\n", commas(settled))
 	}
-	for _, action := range slices.Sorted(maps.Keys(plan.Calls)) {
+	actions := slices.Sorted(maps.Keys(plan.Calls))
+	for _, action := range actions {
 		fmt.Fprintf(w, "calls\t%s %s, at %s at most\n", commas(plan.Calls[action]), action, rate(action))
 	}
-	fmt.Fprintf(w, "floor\t%s, however many workers run\n", plan.Floor.Round(10*time.Millisecond))
+	floor := plan.Floor.Round(10 * time.Millisecond).String()
+	if len(actions) > 0 { // else there is nothing to send
+		seconds := func(a access.Action) float64 { return float64(plan.Calls[a]) / float64(rate(a)) }
+		slowest := slices.MaxFunc(actions, func(a, b access.Action) int { return cmp.Compare(seconds(a), seconds(b)) })
+		floor += " at " + rate(slowest).String()
+	}
+	fmt.Fprintf(w, "floor\t%s\n", floor)
 	if err := w.Flush(); err != nil {
 		return err
 	}

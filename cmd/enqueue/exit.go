@@ -40,6 +40,11 @@ type usageError struct {
 func (e usageError) Error() string { return e.err.Error() }
 func (e usageError) Unwrap() error { return e.err }
 
+// refusal is a command that makes no sense as things stand.
+type refusal struct{ code, message, advice string }
+
+func (r refusal) Error() string { return r.message }
+
 // fault is an error as programs and people are told of it. Its JSON is API.
 type fault struct {
 	Code    string `json:"code"`
@@ -76,7 +81,7 @@ func (a *app) conclude(err error) int {
 	out := bufio.NewWriter(a.Stderr)
 	defer out.Flush()
 	if isRejection {
-		printErrors(out, rejected.errors)
+		printErrors(out, rejected.errors, rejected.place)
 	}
 	fmt.Fprintf(out, "enqueue: %s\n", printableLines(f.Message))
 	if f.advice != "" {
@@ -95,7 +100,10 @@ func faultOf(err error) fault {
 	usage, isUsage := errors.AsType[usageError](err)
 	_, isSetting := errors.AsType[*config.SettingError](err)
 	rejected, isRejection := errors.AsType[*rejection](err)
+	refused, isRefusal := errors.AsType[refusal](err)
 	switch {
+	case isRefusal:
+		return set(exitUsage, refused.code, refused.advice)
 	case isUsage && usage.command != "":
 		return set(exitUsage, "usage", "See: "+usage.command+" --help")
 	case isUsage:

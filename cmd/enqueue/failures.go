@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/usher-bi/usher/internal/quickbi"
 	"github.com/usher-bi/usher/internal/store"
 )
 
@@ -15,7 +14,8 @@ import (
 type failureGroup struct {
 	store.FailureGroup
 
-	Hint string `json:"hint"`
+	Hint   string `json:"hint"`
+	HintZH string `json:"hint_zh"`
 }
 
 // failuresDocument is what --json prints for the failures of a job.
@@ -56,11 +56,11 @@ func (a *app) failures(ctx context.Context, id string) error {
 			return nil
 		}
 		out := bufio.NewWriter(a.Stdout)
-		writeGroups(out, groups, len(groups))
+		a.languages().writeGroups(out, groups, len(groups))
 		if err := out.Flush(); err != nil {
 			return err
 		}
-		a.next(slices.DeleteFunc(nextFor(job, groups), func(c string) bool { return c == "enqueue failures "+id })...)
+		a.next(slices.DeleteFunc(jobView{job: job, groups: groups}.next(), func(c string) bool { return c == "enqueue failures "+id })...)
 		return nil
 	})
 }
@@ -68,16 +68,8 @@ func (a *app) failures(ctx context.Context, id string) error {
 func withHints(groups []store.FailureGroup) []failureGroup {
 	out := make([]failureGroup, len(groups))
 	for i, g := range groups {
-		out[i] = failureGroup{FailureGroup: g, Hint: hintFor(g.Code)}
+		h := hintFor(g.Code)
+		out[i] = failureGroup{FailureGroup: g, Hint: h.en, HintZH: h.zh}
 	}
 	return out
-}
-
-// hintFor says what to do about a failure. A row that never was sent says so in
-// its own message.
-func hintFor(code string) string {
-	if hint := quickbi.HintFor(code); hint != "" {
-		return hint
-	}
-	return "Correct these rows in the file that \"enqueue results JOB --status failed -o FILE\" writes, and submit it."
 }

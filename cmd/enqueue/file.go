@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,7 +10,51 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/usher-bi/usher/internal/intake"
 )
+
+// input is a file named on the command line, and what to make of it.
+type input[T any] struct {
+	name  string // "-" for standard input
+	parse func(io.Reader) (T, error)
+}
+
+// readInput reads a file, or stdin. A terminal or pipe that gives nothing is
+// abandoned when ctx ends.
+func readInput[T any](ctx context.Context, stdin io.Reader, file input[T]) (T, error) {
+	var none T
+	in := stdin
+	if file.name != "-" {
+		f, err := os.Open(file.name)
+		if err != nil {
+			return none, unusable(file.name, err)
+		}
+		defer f.Close()
+		in = f
+	}
+	type result struct {
+		value T
+		err   error
+	}
+	read := make(chan result, 1)
+	go func() {
+		value, err := file.parse(in)
+		read <- result{value, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return none, ctx.Err()
+	case r := <-read:
+		if bad, ok := errors.AsType[*intake.FileError](r.err); ok {
+			return none, rejectFile(file.name, bad)
+		}
+		if _, ok := errors.AsType[*fs.PathError](r.err); ok { // a folder, for example
+			return none, unusable(file.name, r.err)
+		}
+		return r.value, r.err
+	}
+}
 
 // replaceFile has write fill a new file that only its owner can read, and puts
 // it in the place of path once it is complete. An error leaves path as it was.

@@ -134,7 +134,11 @@ func (f *waitFlag) Set(s string) error {
 }
 
 func (f *waitFlag) register(cmd *cobra.Command) {
-	flag := cmd.Flags().VarPF(f, "wait", "", "follow to the end, or for a `DURATION` such as --wait=10m; the job goes on after that")
+	f.registerAs(cmd, "follow to the end, or for a `DURATION` such as --wait=10m; the job goes on after that")
+}
+
+func (f *waitFlag) registerAs(cmd *cobra.Command, usage string) {
+	flag := cmd.Flags().VarPF(f, "wait", "", usage)
 	flag.NoOptDefVal = waitForever
 }
 

@@ -26,9 +26,7 @@ type followed struct {
 // follow looks at a job until it has ended, limit is over (0 means none) or ctx
 // ends, then reports. The job goes on in any case.
 func (a *app) follow(ctx context.Context, f followed, limit time.Duration) error {
-	progress := a.newProgress()
-	job, stopped := a.watch(ctx, f, watching{limit: limit, progress: progress})
-	progress.close()
+	job, stopped := a.await(ctx, f, limit)
 	f.document.Job = job
 	f.document.Error = stopped
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWord)
@@ -46,6 +44,15 @@ func (a *app) follow(ctx context.Context, f followed, limit time.Duration) error
 		return settled{stopped.exit}
 	}
 	return settled{exitOf(job)}
+}
+
+// await looks at a job until it has ended, limit is over (0 means none) or ctx
+// ends, and shows progress meanwhile. It returns the job as last seen, and why
+// waiting ended before the job did, if it did.
+func (a *app) await(ctx context.Context, f followed, limit time.Duration) (store.Job, *fault) {
+	progress := a.newProgress()
+	defer progress.close()
+	return a.watch(ctx, f, watching{limit: limit, progress: progress})
 }
 
 // exitOf is the exit code for a job that has ended.

@@ -163,12 +163,25 @@ func TestStatusTellsWhatHoldsAJobUp(t *testing.T) {
 			t.Errorf("stdout lacks %q:\n%s", part, o.out)
 		}
 	}
+	if !strings.Contains(o.out, "or at once on: enqueue resume --action SmartqAuthorize") || strings.Contains(o.out, "购买") {
+		t.Errorf("stdout is\n%s", o.out)
+	}
 	if strings.Contains(o.out, "\x1b") {
 		t.Error("an escape sequence of the message reached the terminal")
 	}
 	job := decode[jobDocument](t, b.run("status", id, "--json").want(t, exitOK))
-	if len(job.Stopped) != 1 || job.Stopped[0].Code != stop.Code {
+	if len(job.Stopped) != 1 || job.Stopped[0].Code != stop.Code || job.Stopped[0].Hint == "" || job.Stopped[0].HintZH == "" {
 		t.Errorf("stopped actions are %+v", job.Stopped)
+	}
+	for _, tt := range []struct {
+		name, value string
+		chinese     bool
+	}{{"LANG", "zh_CN.UTF-8", true}, {"LC_ALL", "C", false}, {"LC_ALL", "zh_TW", true}, {"LC_ALL", "", true}} {
+		b.vars[tt.name] = tt.value
+		o := b.run("status", id).want(t, exitOK)
+		if got := strings.Contains(o.out, "Buy the Smart Q module") && strings.Contains(o.out, "请为组织购买"); got != tt.chinese {
+			t.Errorf("%s=%s: a Chinese hint beside the English one: %t\n%s", tt.name, tt.value, got, o.out)
+		}
 	}
 }
 

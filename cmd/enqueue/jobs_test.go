@@ -69,7 +69,7 @@ func TestFailuresAreGroupedByCause(t *testing.T) {
 	var got []string
 	for _, g := range document.Groups {
 		got = append(got, fmt.Sprint(g.Code, " ", g.APICode, " ", g.Count, " ", g.SampleLines, " retryable=", g.Retryable))
-		if g.Hint == "" {
+		if g.Hint == "" || g.HintZH == "" {
 			t.Errorf("%s has no hint", g.Code)
 		}
 	}

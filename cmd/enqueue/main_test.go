@@ -14,6 +14,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/usher-bi/usher/internal/access"
 	"github.com/usher-bi/usher/internal/store"
 	"github.com/usher-bi/usher/internal/tasks"
 	"github.com/usher-bi/usher/internal/testenv"
@@ -31,6 +32,7 @@ type bench struct {
 	now   time.Time
 	tick  func() // runs whenever the command waits
 	store *store.Store
+	works map[string][]store.SharedWork // what Quick BI says that users were given
 }
 
 // offline is a bench without servers or settings.
@@ -175,12 +177,16 @@ func (b *bench) work(judge func(principal string) *store.Exception) {
 		if err != nil {
 			b.t.Fatal(err)
 		}
-		call, err := b.store.BeginCall(ctx, task.Claim, false)
+		call, err := b.store.BeginCall(ctx, store.NewCall{Claim: task.Claim, Action: task.Action})
 		if err != nil {
 			b.t.Fatal(err)
 		}
 		answer := store.Answer{Call: call, Class: "ok", HTTPStatus: 200, RequestID: "req-ok", Took: time.Millisecond}
-		if err := b.store.Finish(ctx, task.Claim, answer, verdicts(task, judge)); err != nil {
+		end := store.Ending{Exceptions: verdicts(task, judge)}
+		if task.Operation == access.Read && end.Exceptions == nil {
+			end.Works = b.given(task.Principals[0].ID)
+		}
+		if err := b.store.Finish(ctx, task.Claim, answer, end); err != nil {
 			b.t.Fatal(err)
 		}
 		if err := b.store.Finalize(ctx, q.Job); err != nil {
@@ -199,6 +205,16 @@ func verdicts(task store.Task, judge func(string) *store.Exception) []store.Cell
 		}
 	}
 	return out
+}
+
+// given is what Quick BI says that a user was given.
+func (b *bench) given(user string) []store.SharedWork {
+	var found []store.SharedWork
+	for _, w := range b.works[user] {
+		w.UserID = user
+		found = append(found, w)
+	}
+	return found
 }
 
 func allGood(string) *store.Exception { return nil }

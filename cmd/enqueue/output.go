@@ -15,10 +15,10 @@ import (
 type jobDocument struct {
 	store.Job
 
-	Replayed *bool        `json:"replayed,omitempty"` // of commands that submit
-	Warnings *[]string    `json:"warnings,omitempty"` // of commands that submit
-	Stopped  []store.Stop `json:"stopped_actions,omitempty"`
-	Error    *fault       `json:"error,omitempty"` // why following ended before the job did
+	Replayed *bool           `json:"replayed,omitempty"` // of commands that submit
+	Warnings *[]string       `json:"warnings,omitempty"` // of commands that submit
+	Stopped  []stoppedAction `json:"stopped_actions,omitempty"`
+	Error    *fault          `json:"error,omitempty"` // why following ended before the job did
 }
 
 // emit prints the one JSON document of a command.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 
@@ -17,6 +18,7 @@ type rejection struct {
 	advice  string
 	rows    int
 	errors  []intake.RowError
+	place   string // what the line of an error counts; "" for lines
 }
 
 func (r *rejection) Error() string { return r.message }
@@ -34,9 +36,18 @@ func (r *rejection) document() rejectionDocument {
 	}
 }
 
+// rejectUsers refuses a list of users for its bad rows. place is what the line
+// of an error counts.
+func rejectUsers(u *intake.Users, place string) *rejection {
+	return &rejection{
+		message: fmt.Sprintf("%s in %s; nothing was written or sent", plural(len(u.Errors), "error"), plural(u.Rows, "user")),
+		advice:  "Correct the ids and give the command again.", rows: u.Rows, errors: u.Errors, place: place,
+	}
+}
+
 // printErrors writes one line an error: every one, because people mend them all
 // at once.
-func printErrors(out io.Writer, errors []intake.RowError) {
+func printErrors(out io.Writer, errors []intake.RowError, place string) {
 	for _, e := range errors {
 		if e.Line == 0 {
 			continue // about the whole file, which the message says
@@ -45,7 +56,7 @@ func printErrors(out io.Writer, errors []intake.RowError) {
 		if e.Column != "" {
 			where = ", " + e.Column
 		}
-		fmt.Fprintf(out, "line %d%s: %s [%s]\n", e.Line, where, printable(e.Message), e.Code)
+		fmt.Fprintf(out, "%s %d%s: %s [%s]\n", cmp.Or(place, "line"), e.Line, where, printable(e.Message), e.Code)
 	}
 }
 

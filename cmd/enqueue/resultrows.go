@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/csv"
-	"encoding/json"
-	"fmt"
+	"errors"
 	"io"
 	"strconv"
 	"time"
@@ -117,38 +115,12 @@ func (r results) document(layout intake.Layout, res store.Result) resultDocument
 // row by row. An error in its middle closes it with an "error" beside the
 // results read so far.
 func (a *app) resultsJSON(ctx context.Context, r results) error {
-	out := bufio.NewWriter(a.Stdout)
-	head, err := json.Marshal(r.header)
-	if err != nil {
-		return err
+	doc, layout := a.newObject(), intake.LayoutOf(r.header)
+	err := errors.Join(doc.field("job_id", r.request.job), doc.field("header", r.header))
+	if err == nil {
+		err = doc.list("results", func(add func(any) error) error {
+			return r.each(ctx, func(res store.Result) error { return add(r.document(layout, res)) })
+		})
 	}
-	fmt.Fprintf(out, `{"job_id":%q,"header":%s,"results":[`, r.request.job, head)
-	rows := json.NewEncoder(out)
-	rows.SetEscapeHTML(false)
-	layout, separator := intake.LayoutOf(r.header), ""
-	err = r.each(ctx, func(res store.Result) error {
-		fmt.Fprint(out, separator)
-		separator = ","
-		return rows.Encode(r.document(layout, res))
-	})
-	fmt.Fprint(out, "]")
-	if err != nil {
-		return a.brokenOff(out, err)
-	}
-	fmt.Fprintln(out, "}")
-	return out.Flush()
-}
-
-// brokenOff ends a document that an error cut short.
-func (a *app) brokenOff(out *bufio.Writer, cause error) error {
-	f := faultOf(cause)
-	text, err := json.Marshal(f)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(out, ",\"error\":%s}\n", text)
-	if err := out.Flush(); err != nil {
-		return err
-	}
-	return settled{f.exit}
+	return doc.end(err)
 }

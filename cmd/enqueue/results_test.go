@@ -40,9 +40,6 @@ func TestResultsGoBackInUnchanged(t *testing.T) {
 	if diff := cmp.Diff(before, after); diff != "" {
 		t.Errorf("plan (-before +after):\n%s", diff)
 	}
-	if replayed := b.submit(raw); replayed != id {
-		t.Errorf("the result file became job %s, want a replay of %s", replayed, id)
-	}
 }
 
 func TestResultsKeepTheInputAndAddWhatBecameOfIt(t *testing.T) {
@@ -90,6 +87,83 @@ func TestFailedRowsGoBackInAsTheyAre(t *testing.T) {
 	next := decode[jobDocument](t, b.run("csv", path, "--json").want(t, exitOK))
 	if next.ID == id || next.Counts.Total != 1 || next.Input.Encoding != "utf-8-bom" {
 		t.Errorf("the job is %+v", next)
+	}
+}
+
+// Every row of a job fails, so its failed rows equal its input. To submit them
+// once more must send them once more, and only once.
+func TestFailedFileIsAJobOfItsOwn(t *testing.T) {
+	t.Parallel()
+
+	b := setup(t)
+	id := b.submit(threeRows)
+	b.work(refusing(map[string]store.Exception{"user-1": gone, "user-2": gone, "user-3": gone}))
+	path := filepath.Join(t.TempDir(), "failed.csv")
+	b.run("results", id, "--status", "failed", "-o", path).want(t, exitOK)
+	second := decode[jobDocument](t, b.run("csv", path, "--json").want(t, exitOK))
+	if second.ID == id || *second.Replayed || second.Counts.Pending != 3 || len(*second.Warnings) != 0 {
+		t.Fatalf("failed.csv became %+v, replayed %t, warnings %q", second, *second.Replayed, *second.Warnings)
+	}
+	if again := b.submit(read(t, path)); again != second.ID {
+		t.Errorf("failed.csv once more became job %s, want a replay of %s", again, second.ID)
+	}
+	b.work(allGood)
+	if job := b.job(second.ID); job.Outcome != store.OutcomeSucceeded {
+		t.Errorf("the second job is %s", standing(job))
+	}
+}
+
+func TestReplayOfAJobThatFailedSaysHowToSendItsRowsAgain(t *testing.T) {
+	t.Parallel()
+
+	b := setup(t)
+	id := b.submit(threeRows)
+	path := b.file(threeRows)
+	unfinished := decode[jobDocument](t, b.run("csv", path, "--json").want(t, exitOK))
+	b.work(refusing(map[string]store.Exception{"user-1": gone}))
+	b.run("csv", path).want(t, exitOK).says(t, "nothing was sent again", "Next: enqueue status "+id,
+		"\n      enqueue retry "+id+" --all\n", "\n      the same command with --key NEW\n")
+	b.run("csv", path, "--wait").want(t, exitRowsFailed).says(t, "warning: nothing was sent", "enqueue retry "+id+" --all, or", "--key NEW")
+	replayed := decode[jobDocument](t, b.run("csv", path, "--json").want(t, exitOK))
+	if w := *replayed.Warnings; len(w) != 1 || !strings.Contains(w[0], "enqueue retry "+id+" --all") || !strings.Contains(w[0], "--key NEW") {
+		t.Errorf("warnings are %q", w)
+	}
+	retried := strings.TrimSpace(b.run("retry", id, "--all").want(t, exitOK).out)
+	b.work(allGood)
+	for name, warnings := range map[string][]string{
+		"a job that goes on":     *unfinished.Warnings,
+		"a job that succeeded":   *decode[jobDocument](t, b.run("retry", id, "--all", "--json").want(t, exitOK)).Warnings,
+		"the same under new key": *decode[jobDocument](t, b.run("csv", path, "--key", "new", "--json").want(t, exitOK)).Warnings,
+	} {
+		if len(warnings) > 0 {
+			t.Errorf("%s: warnings are %q", name, warnings)
+		}
+	}
+	if job := b.job(retried); job.Outcome != store.OutcomeSucceeded {
+		t.Errorf("the retry is %s", standing(job))
+	}
+}
+
+// What retry does not take is not offered there, and no failed rows are where
+// none was sent.
+func TestReplayOffersOnlyWhatHelps(t *testing.T) {
+	t.Parallel()
+
+	b := setup(t)
+	id := b.submit(threeRows)
+	b.work(refusing(map[string]store.Exception{"user-1": gone}))
+	second := b.run("retry", id, "--all").want(t, exitOK)
+	b.work(refusing(map[string]store.Exception{"user-1": gone}))
+	o := b.run("retry", id, "--all").want(t, exitOK).says(t, "enqueue retry "+strings.TrimSpace(second.out)+" --all")
+	if strings.Contains(o.err, "--key") {
+		t.Errorf("retry takes no --key:\n%s", o.err)
+	}
+	canceled := b.file("action,principal,resource_type,resource_id\nrevoke,u9,dataset,d\n")
+	id = strings.TrimSpace(b.run("csv", canceled).want(t, exitOK).out)
+	b.run("cancel", id).want(t, exitOK)
+	o = b.run("csv", canceled).want(t, exitOK).says(t, "--key NEW")
+	if strings.Contains(o.err, "enqueue retry") {
+		t.Errorf("nothing failed that could be retried:\n%s", o.err)
 	}
 }
 

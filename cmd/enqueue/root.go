@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/spf13/cobra"
 )
 
@@ -44,6 +45,7 @@ type app struct {
 
 // run executes one command line and returns the exit code.
 func run(ctx context.Context, e env) int {
+	logging.Disable() // go-redis prints every failed dial; what matters is said by us
 	a := &app{env: e}
 	var text bytes.Buffer     // what cobra itself prints: help and completion scripts
 	root := newRoot(a, &text) //nolint:contextcheck // cobra hands the context to the commands
@@ -113,7 +115,9 @@ const rootExample = `  enqueue csv people.csv --dry-run           what would be 
   enqueue csv people.csv --reason "Q4 audit" --wait
   enqueue failures 01JD3Z5S2M8H0T6W9K4Q7XBRNE
   enqueue results 01JD3Z5S2M8H0T6W9K4Q7XBRNE --status failed -o failed.csv
-  enqueue retry 01JD3Z5S2M8H0T6W9K4Q7XBRNE --wait`
+  enqueue retry 01JD3Z5S2M8H0T6W9K4Q7XBRNE --wait
+  enqueue verify 01JD3Z5S2M8H0T6W9K4Q7XBRNE  is it so at Quick BI?
+  enqueue shares -f people.csv -o shares.csv which works have they?`
 
 const rootLong = `Submits bulk changes of Quick BI access and follows what becomes of them.
 
@@ -126,7 +130,7 @@ Exit codes:
   1    unexpected error
   2    usage error: flags, arguments, settings, or a job that is not there
   3    input rejected; nothing was written or sent
-  5    finished, but some or all rows failed
+  5    finished, but some or all rows failed; of verify: something is not as asked
   6    the job was canceled or could not be finished
   8    the wait is over; the job goes on
   9    the idempotency key was used for other rows
@@ -157,7 +161,8 @@ func newRoot(a *app, text io.Writer) *cobra.Command {
 	root.Flags().BoolVar(&showVersion, "version", false, "print the version")
 	root.AddCommand(
 		a.csvCommand(), a.jobsCommand(), a.statusCommand(), a.resultsCommand(),
-		a.failuresCommand(), a.retryCommand(), a.cancelCommand(), a.versionCommand(),
+		a.failuresCommand(), a.retryCommand(), a.cancelCommand(), a.sharesCommand(), a.verifyCommand(), a.resumeCommand(),
+		a.versionCommand(),
 	)
 	root.SetIn(a.Stdin)
 	root.SetOut(text)

@@ -45,7 +45,7 @@ func (a *app) status(ctx context.Context, id string, watch bool) error {
 // show prints a job as it stands.
 func (a *app) show(ctx context.Context, f followed) error {
 	var err error
-	v := jobView{job: f.document.Job}
+	v := jobView{job: f.document.Job, languages: a.languages()}
 	if v.stopped, err = f.store.Stops(ctx); err != nil {
 		return err
 	}
@@ -53,17 +53,39 @@ func (a *app) show(ctx context.Context, f followed) error {
 		v.stopped = nil // what holds others up
 	}
 	if a.json {
-		f.document.Stopped = v.stopped
+		f.document.Stopped = stoppedActions(v.stopped)
 		return a.emit(f.document)
 	}
 	if v.groups, err = f.store.FailureGroups(ctx, v.job.ID); err != nil {
 		return err
 	}
+	header, err := f.store.Header(ctx, v.job.ID)
+	if err != nil {
+		return err
+	}
+	v.reads = readsUsers(header)
 	out := bufio.NewWriter(f.out)
 	v.write(out, a.Now())
 	if err := out.Flush(); err != nil {
 		return err
 	}
-	a.next(nextFor(v.job, v.groups)...)
+	a.next(v.next()...)
 	return nil
+}
+
+// stoppedAction is an action that is stopped, with what to do. Its JSON is API.
+type stoppedAction struct {
+	store.Stop
+
+	Hint   string `json:"hint"`
+	HintZH string `json:"hint_zh"`
+}
+
+func stoppedActions(stops []store.Stop) []stoppedAction {
+	out := make([]stoppedAction, 0, len(stops)) // omitted where it is empty
+	for _, s := range stops {
+		h := hintFor(s.Code)
+		out = append(out, stoppedAction{Stop: s, Hint: h.en, HintZH: h.zh})
+	}
+	return out
 }

@@ -3,12 +3,12 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 
-	"github.com/usher-bi/usher/internal/quickbi"
 	"github.com/usher-bi/usher/internal/store"
 )
 
@@ -29,7 +29,10 @@ func standing(j store.Job) string {
 
 // jobView is a job as people see it.
 type jobView struct {
+	languages
+
 	job     store.Job
+	reads   bool // it reads what users were given
 	groups  []store.FailureGroup
 	stopped []store.Stop // actions that hold it up
 }
@@ -48,7 +51,7 @@ func (v jobView) write(out *bufio.Writer, now time.Time) {
 		row("reason", "%s", printable(j.Reason))
 	}
 	if j.ParentID != nil {
-		row("retry of", "%s", *j.ParentID)
+		row("parent", "%s", *j.ParentID)
 	}
 	row("accepted", "%s, started %s, ended %s", timestamp(&j.CreatedAt), timestamp(j.StartedAt), timestamp(j.FinishedAt))
 	row("rows", "%s", rowCounts(j.Counts))
@@ -64,11 +67,11 @@ func (v jobView) write(out *bufio.Writer, now time.Time) {
 // writeCauses prints why rows failed and what holds the job up.
 func (v jobView) writeCauses(out *bufio.Writer) {
 	for _, s := range v.stopped {
-		fmt.Fprintln(out, stopText(s))
+		fmt.Fprintln(out, v.stopText(s))
 	}
 	if len(v.groups) > 0 {
 		fmt.Fprintln(out)
-		writeGroups(out, v.groups, topGroups)
+		v.writeGroups(out, v.groups, topGroups)
 	}
 }
 
@@ -102,20 +105,19 @@ func progressText(j store.Job, now time.Time) string {
 }
 
 // stopText says why nothing is sent and who has to do what.
-func stopText(s store.Stop) string {
+func (l languages) stopText(s store.Stop) string {
 	text := fmt.Sprintf("%s is stopped since %s: Quick BI refuses every call of this account (%s: %s).",
 		s.Action, timestamp(&s.Since), printable(s.APICode), printable(s.Message))
-	if hint := quickbi.HintFor(s.Code); hint != "" {
-		text += " " + hint
-	}
-	return text + " No row fails for it; the workers go on by themselves once it is mended, and look again at " + timestamp(&s.NextProbe) + "."
+	return text + " " + strings.Join(l.hints(s.Code), " ") +
+		" No row fails for it; the workers go on by themselves once it is mended, and look again at " + timestamp(&s.NextProbe) +
+		", or at once on: enqueue resume --action " + string(s.Action)
 }
 
 // topGroups is how many groups of failures a summary shows.
 const topGroups = 5
 
 // writeGroups prints the first groups of failures, up to most.
-func writeGroups(out *bufio.Writer, groups []store.FailureGroup, most int) {
+func (l languages) writeGroups(out *bufio.Writer, groups []store.FailureGroup, most int) {
 	shown := groups[:min(most, len(groups))]
 	for _, g := range shown {
 		name := g.Code
@@ -133,7 +135,7 @@ func writeGroups(out *bufio.Writer, groups []store.FailureGroup, most int) {
 		if g.RequestID != "" {
 			fmt.Fprintf(out, "    request id %s\n", printable(g.RequestID))
 		}
-		if hint := hintFor(g.Code); hint != "" {
+		for _, hint := range l.hints(g.Code) {
 			fmt.Fprintf(out, "    %s\n", hint)
 		}
 	}
@@ -157,19 +159,25 @@ func sampleLines(g store.FailureGroup) string {
 	return "lines " + strings.Join(out, ", ")
 }
 
-// nextFor names the commands that lead on from where a job stands.
-func nextFor(j store.Job, groups []store.FailureGroup) []string {
-	if !j.Status.Final() {
+// next names the commands that lead on from where a job stands.
+func (v jobView) next() []string {
+	j := v.job
+	switch {
+	case !j.Status.Final():
 		return []string{"enqueue status " + j.ID + " --watch"}
-	}
-	if len(groups) == 0 {
+	case len(v.groups) == 0 && v.reads:
+		return []string{"enqueue shares --job " + j.ID + " -o shares.csv"}
+	case len(v.groups) == 0:
 		return []string{"enqueue results " + j.ID + " -o results.csv"}
 	}
 	commands := []string{
 		"enqueue failures " + j.ID,
 		"enqueue results " + j.ID + " --status failed,unknown -o failed.csv",
 	}
-	for _, g := range groups {
+	if slices.ContainsFunc(v.groups, func(g store.FailureGroup) bool { return g.Code == codeOutcomeUnknown }) {
+		commands = append(commands, "enqueue verify "+j.ID)
+	}
+	for _, g := range v.groups {
 		if g.Retryable {
 			return append(commands, "enqueue retry "+j.ID+" --wait")
 		}

@@ -1,29 +1,23 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"strings"
 
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/usher-bi/usher/internal/config"
 	"github.com/usher-bi/usher/internal/store"
-	"github.com/usher-bi/usher/internal/tasks"
-)
-
-// The exit codes. They are API.
-const (
-	exitOK          = 0
-	exitError       = 1
-	exitUsage       = 2
-	exitUnreachable = 11 // Postgres or Redis
 )
 
 // environment is the world as the program sees it.
@@ -34,76 +28,76 @@ type environment struct {
 	stdout, stderr io.Writer
 }
 
+// app is what all commands of one invocation share.
+type app struct {
+	environment
+
+	json bool // exactly one JSON document on stdout
+}
+
 // run executes the command line and returns the exit code.
 func run(ctx context.Context, env environment) int {
-	root := newRoot(env) //nolint:contextcheck // cobra hands ctx to the commands
+	logging.Disable() // go-redis prints every failed dial; what matters is said by us
+	a := &app{environment: env}
+	var text bytes.Buffer     // what cobra itself prints: help and completion scripts
+	root := newRoot(a, &text) //nolint:contextcheck // cobra hands ctx to the commands
 	root.SetArgs(env.args)
-	root.SetOut(env.stdout)
-	root.SetErr(env.stderr)
 	err := root.ExecuteContext(ctx)
-	if err == nil {
-		return exitOK
+	if _, isUsage := errors.AsType[usageError](err); isUsage {
+		a.json = a.json || asksForJSON(env.args)
 	}
-	fmt.Fprintln(env.stderr, "worker: "+explain(err))
-	return exitCode(err)
+	if err == nil && text.Len() > 0 {
+		err = a.printText(text.String())
+	}
+	return a.conclude(err)
 }
 
-// usageError marks a command line that cannot be understood.
-type usageError struct{ error }
-
-func exitCode(err error) int {
-	var problem *config.SettingError
-	switch {
-	case errors.As(err, &usageError{}), errors.As(err, &problem):
-		return exitUsage
-	case errors.Is(err, store.ErrUnavailable), errors.Is(err, store.ErrSchema), errors.Is(err, tasks.ErrRedisUnavailable):
-		return exitUnreachable
-	default:
-		return exitError
+// printText prints what is text by nature, as a JSON document where one is due.
+// A shell that asks for completions is always answered in text.
+func (a *app) printText(text string) error {
+	if completing := len(a.args) > 0 && strings.HasPrefix(a.args[0], cobra.ShellCompRequestCmd); a.json && !completing {
+		return a.emit(map[string]string{"text": text})
 	}
+	_, err := io.WriteString(a.stdout, text)
+	return err
 }
 
-// explain adds what to do to errors that a person can mend.
-func explain(err error) string {
-	var problem *config.SettingError
-	switch {
-	case errors.As(err, &problem):
-		return "these settings are wrong:\n  " + strings.ReplaceAll(err.Error(), "\n", "\n  ") + "\nThey are explained in .env.example."
-	case errors.Is(err, store.ErrUnavailable):
-		return fmt.Sprintf("Postgres cannot be reached; check DATABASE_URL and that the server runs (%v)", err)
-	case errors.Is(err, tasks.ErrRedisUnavailable):
-		return fmt.Sprintf("Redis cannot be reached; check REDIS_URL and that the server runs (%v)", err)
-	default:
-		return err.Error()
-	}
-}
-
-func newRoot(env environment) *cobra.Command {
+// newRoot assembles the commands. What cobra prints itself goes to text.
+func newRoot(a *app, text io.Writer) *cobra.Command {
+	var showVersion bool
 	root := &cobra.Command{
 		Use:           "worker",
 		Short:         "Runs bulk-access jobs against Quick BI",
 		Example:       "  worker migrate   # once, and after each upgrade\n  worker run       # until SIGTERM",
-		Version:       version(),
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if showVersion {
+				return a.printVersion()
+			}
+			return cmd.Help()
+		},
 	}
+	root.PersistentFlags().BoolVar(&a.json, "json", false, "print exactly one JSON document on stdout, errors too; logs stay on stderr")
+	root.Flags().BoolVar(&showVersion, "version", false, "print the version")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetOut(text)
+	root.SetErr(a.stderr)
 	root.AddCommand(
 		&cobra.Command{
 			Use:     "migrate",
 			Short:   "Brings the database to the version of this program, and exits",
 			Example: "  DATABASE_URL=postgres://usher@localhost/usher worker migrate",
 			Args:    cobra.NoArgs,
-			RunE:    func(cmd *cobra.Command, _ []string) error { return migrate(cmd.Context(), env) },
+			RunE:    func(cmd *cobra.Command, _ []string) error { return a.migrate(cmd.Context()) },
 		},
 		&cobra.Command{
 			Use:     "run",
 			Short:   "Works on queued tasks until SIGTERM, then drains",
 			Example: "  set -a; . ./.env; worker run",
 			Args:    cobra.NoArgs,
-			RunE:    func(cmd *cobra.Command, _ []string) error { return work(cmd.Context(), env) },
+			RunE:    func(cmd *cobra.Command, _ []string) error { return a.work(cmd.Context()) },
 		},
 	)
 	for _, cmd := range append(root.Commands(), root) {
@@ -118,16 +112,34 @@ func newRoot(env environment) *cobra.Command {
 	return root
 }
 
-func migrate(ctx context.Context, env environment) error {
-	cfg, err := config.Load(config.Migrate, env.getenv, env.environ)
+// migratedDocument is what migrate --json prints. Its JSON is API.
+type migratedDocument struct {
+	Migrated bool `json:"migrated"`
+	Schema   int  `json:"schema"` // the newest migration in the database
+}
+
+func (a *app) migrate(ctx context.Context) error {
+	cfg, err := a.settings(config.Migrate)
 	if err != nil {
 		return err
 	}
 	if err := store.Migrate(ctx, cfg.DatabaseURL.Reveal()); err != nil {
 		return err
 	}
-	log := newLogger(cfg, env.stderr)
-	log.Info().Msg("the database is at the version of this program")
+	db, err := store.Open(ctx, cfg.DatabaseURL.Reveal(), 1)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	schema, err := db.SchemaVersion(ctx)
+	if err != nil {
+		return err
+	}
+	log := newLogger(cfg, a.stderr)
+	log.Info().Int("schema", schema).Msg("the database is at the version of this program")
+	if a.json {
+		return a.emit(migratedDocument{Migrated: true, Schema: schema})
+	}
 	return nil
 }
 
@@ -154,4 +166,12 @@ func version() string {
 		return info.Main.Version
 	}
 	return "unknown"
+}
+
+func (a *app) printVersion() error {
+	if a.json {
+		return a.emit(map[string]string{"version": version(), "go": runtime.Version()})
+	}
+	_, err := fmt.Fprintln(a.stdout, "worker version", version())
+	return err
 }

@@ -15,25 +15,27 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/logging"
 	"github.com/rs/zerolog"
 
 	"github.com/usher-bi/usher/internal/access"
 	"github.com/usher-bi/usher/internal/config"
 	"github.com/usher-bi/usher/internal/quickbi"
-	"github.com/usher-bi/usher/internal/quickbi/credentials"
 	"github.com/usher-bi/usher/internal/store"
 	"github.com/usher-bi/usher/internal/tasks"
 )
 
+// stoppedDocument is what run --json prints at its end. Its JSON is API.
+type stoppedDocument struct {
+	Stopped bool `json:"stopped"`
+}
+
 // work wires everything together and runs until ctx is done.
-func work(ctx context.Context, env environment) error {
-	cfg, err := config.Load(config.Worker, env.getenv, env.environ)
+func (a *app) work(ctx context.Context) error {
+	cfg, err := a.settings(config.Worker)
 	if err != nil {
 		return err
 	}
-	log := newLogger(cfg, env.stderr)
-	logging.Disable() // go-redis prints every failed dial; what matters is logged by us
+	log := newLogger(cfg, a.stderr)
 
 	client, err := newClient(cfg)
 	if err != nil {
@@ -48,7 +50,7 @@ func work(ctx context.Context, env environment) error {
 	if err := db.CheckSchema(ctx); err != nil {
 		return err
 	}
-	queue, err := tasks.OpenRedis(ctx, cfg.RedisURL.Reveal())
+	queue, err := openQueue(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
@@ -70,6 +72,9 @@ func work(ctx context.Context, env environment) error {
 		return err
 	}
 	log.Info().Msg("worker stopped")
+	if a.json {
+		return a.emit(stoppedDocument{Stopped: true})
+	}
 	return nil
 }
 
@@ -78,39 +83,21 @@ func options(cfg config.Config) tasks.Options {
 		Name:        workerName(),
 		Rate:        func(a access.Action) float64 { return float64(cfg.RateOf(string(a))) },
 		Concurrency: cfg.Concurrency, MaxStrikes: cfg.MaxStrikes, CallTimeout: cfg.Timeout, Lease: cfg.Lease,
-		Drain: cfg.DrainFor, Sweep: cfg.Sweep, ProbeFirst: cfg.ProbeFirst, ProbeMost: cfg.ProbeMost,
+		Drain: cfg.DrainFor, Sweep: cfg.Sweep, ProbeFirst: cfg.ProbeFirst, ProbeMost: cfg.ProbeMost, Location: cfg.Location,
 	}
 }
 
-// connections is enough for the handlers of every action, the reconciler and a
-// health check.
+// connections is enough for the handlers of a busy action, the reconciler and a
+// health check. Statements are short: handlers of several busy actions take
+// turns.
 func connections(cfg config.Config) int32 {
-	return int32(min(cfg.Concurrency*len(access.Actions()), 64) + 4) //nolint:gosec // at most 68
+	return int32(min(cfg.Concurrency, 32) + 4) //nolint:gosec // at most 36
 }
 
 // workerName tells workers apart in claims and in the audit.
 func workerName() string {
 	host, err := os.Hostname()
 	return fmt.Sprintf("%s/%d", cmp.Or(host, fmt.Sprint(err)), os.Getpid())
-}
-
-func newClient(cfg config.Config) (*quickbi.Client, error) {
-	source, err := credentials.New(credentials.Config{
-		Provider: credentials.Provider(cfg.Credentials),
-		Static: quickbi.Credentials{
-			AccessKeyID: cfg.AccessKeyID, AccessKeySecret: cfg.AccessKeySecret.Reveal(), SecurityToken: cfg.SecurityToken.Reveal(),
-		},
-		RoleName: cfg.RoleName, RoleARN: cfg.RoleARN, OIDCProviderARN: cfg.OIDCProviderARN, OIDCTokenFile: cfg.OIDCTokenFile,
-		URI: cfg.CredentialsURI.Reveal(),
-	})
-	if err != nil {
-		return nil, fmt.Errorf("preparing credentials: %w", err)
-	}
-	client, err := quickbi.New(cfg.Endpoint, source, quickbi.Options{Timeout: cfg.Timeout, UserAgent: "usher/" + version()})
-	if err != nil {
-		return nil, &config.SettingError{Name: "QUICKBI_ENDPOINT", Reason: err.Error()}
-	}
-	return client, nil
 }
 
 // probes answers whether the worker is well.
@@ -130,9 +117,16 @@ func newMux(p probes, registry *prometheus.Registry) *http.ServeMux {
 
 // readiness is the answer of /readyz.
 type readiness struct {
-	Ready    bool         `json:"ready"`
-	Problems []string     `json:"problems"`
-	Stopped  []store.Stop `json:"stopped_actions"`
+	Ready    bool      `json:"ready"`
+	Problems []string  `json:"problems"`
+	Stopped  []stopped `json:"stopped_actions"`
+}
+
+// stopped is a stop with what the person should do about it.
+type stopped struct {
+	store.Stop
+
+	Hint string `json:"hint"`
 }
 
 // ready answers 200 when tasks can be worked on, else 503 with the reasons. An
@@ -141,16 +135,18 @@ type readiness struct {
 func (p probes) ready(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), time.Second)
 	defer cancel()
-	answer := readiness{Problems: []string{}, Stopped: []store.Stop{}}
+	answer := readiness{Problems: []string{}, Stopped: []stopped{}}
 	select {
 	case <-p.stopping:
 		answer.Problems = append(answer.Problems, "the worker is stopping")
 	default:
 	}
-	if stops, err := p.db.Stops(ctx); err != nil {
+	stops, err := p.db.Stops(ctx)
+	if err != nil {
 		answer.Problems = append(answer.Problems, "Postgres: "+err.Error())
-	} else if stops != nil {
-		answer.Stopped = stops
+	}
+	for _, s := range stops {
+		answer.Stopped = append(answer.Stopped, stopped{Stop: s, Hint: quickbi.HintFor(s.Code)})
 	}
 	if err := tasks.PingRedis(ctx, p.redis); err != nil {
 		answer.Problems = append(answer.Problems, "Redis: "+err.Error())

@@ -9,24 +9,41 @@ import (
 	"strings"
 )
 
-// Operation says in which direction a change goes.
+// Operation says what a row asks for.
 type Operation string
 
-// The two operations, as they stand in the action column of an input row.
+// The operations. Grant and revoke stand in the action column of an input row;
+// a read changes nothing.
 const (
 	Grant  Operation = "grant"
 	Revoke Operation = "revoke"
+	Read   Operation = "read"
 )
 
 // Action is the name of a Quick BI API operation. It is the unit of rate
 // limiting: every action has a limit, a queue and a server of its own.
 type Action string
 
-// SmartqAuthorize grants and revokes Q&A resources, themes and datasets.
-const SmartqAuthorize Action = "SmartqAuthorize"
+// The actions that changes lead to.
+const (
+	SmartqAuthorize             Action = "SmartqAuthorize" // grants and revokes
+	AddWorksAuthorization       Action = "AddWorksAuthorization"
+	DeleteAuthorizationByUserID Action = "DeleteAuthorizationByUserId"
+	AddShareReport              Action = "AddShareReport"
+	CancelReportShare           Action = "CancelReportShare"
+	AddUserToWorkspace          Action = "AddUserToWorkspace"
+	AddWorkspaceUsers           Action = "AddWorkspaceUsers" // several users, one workspace, one preset role
+	DeleteUserFromWorkspace     Action = "DeleteUserFromWorkspace"
+	QuerySharesToUserList       Action = "QuerySharesToUserList" // reads what a user has
+)
 
-// Actions lists every action that changes can lead to, in a fixed order.
-func Actions() []Action { return []Action{SmartqAuthorize} }
+// Actions lists every action that tasks are made for, in a fixed order.
+func Actions() []Action {
+	return []Action{
+		SmartqAuthorize, AddWorksAuthorization, DeleteAuthorizationByUserID, AddShareReport, CancelReportShare,
+		AddUserToWorkspace, AddWorkspaceUsers, DeleteUserFromWorkspace, QuerySharesToUserList,
+	}
+}
 
 // PrincipalType says what kind of thing is given access.
 type PrincipalType string
@@ -48,12 +65,36 @@ type Principal struct {
 // ResourceType says what kind of thing access is given to.
 type ResourceType string
 
-// The resource types, with the SmartqAuthorize parameter that carries each.
+// The resource types, as they stand in an input row.
 const (
-	QAResource ResourceType = "qa_resource" // LlmCubes
+	QAResource ResourceType = "qa_resource" // LlmCubes of SmartqAuthorize
 	QATheme    ResourceType = "qa_theme"    // LlmCubeThemes
 	Dataset    ResourceType = "dataset"     // CubeIds
+
+	Dashboard    ResourceType = "dashboard" // this and the next seven are works, named as AddWorksAuthorization names them
+	Report       ResourceType = "report"
+	OfflineQuery ResourceType = "dashboardOfflineQuery"
+	Cube         ResourceType = "cube"
+	Datasource   ResourceType = "datasource"
+	Screen       ResourceType = "screen"
+	Analysis     ResourceType = "ANALYSIS"
+	DataForm     ResourceType = "dataForm"
+
+	// Share is a work as AddShareReport shares it, Membership a place in a
+	// workspace.
+	Share      ResourceType = "share"
+	Membership ResourceType = "workspace"
+
+	// Shares is what a read is about: everything a user was given.
+	Shares ResourceType = "shares"
 )
+
+// ResourceTypes lists the types that an input row may name.
+func ResourceTypes() []ResourceType {
+	return []ResourceType{
+		QAResource, QATheme, Dataset, Dashboard, Report, OfflineQuery, Cube, Datasource, Screen, Analysis, DataForm, Share, Membership,
+	}
+}
 
 // Resource is what access is given to.
 type Resource struct {
@@ -93,14 +134,20 @@ type Change struct {
 	Terms     Terms
 }
 
-// Action returns the API operation that carries c out. It is empty for a
-// resource type this product does not know, which [Change.Problems] reports.
+// Action returns the API operation that carries c out alone. It is empty for a
+// resource type that this product does not know, which [Change.Problems]
+// reports.
 func (c Change) Action() Action {
-	switch c.Resource.Type {
-	case QAResource, QATheme, Dataset:
-		return SmartqAuthorize
-	default:
+	r, known := rules[c.Resource.Type]
+	switch {
+	case c.Resource.Type == Shares:
+		return QuerySharesToUserList
+	case !known:
 		return ""
+	case c.Operation == Revoke:
+		return r.revoke
+	default:
+		return r.grant
 	}
 }
 

@@ -109,10 +109,13 @@ func (r *reader) worker(c *Config) {
 	c.Sweep = r.duration("WORKER_SWEEP")
 	c.ProbeFirst = r.duration("WORKER_PROBE_FIRST")
 	c.ProbeMost = r.duration("WORKER_PROBE_MOST")
-	c.WorkerListen = r.text("WORKER_LISTEN")
+	c.WorkerListen = r.address("WORKER_LISTEN")
 	r.credentials(c)
 	if c.Lease > 0 && c.Lease < 2*c.Timeout {
 		r.problem("WORKER_LEASE", fmt.Sprintf("%s is less than twice QUICKBI_TIMEOUT (%s); a claim must outlive its call", c.Lease, c.Timeout))
+	}
+	if c.DrainFor > 0 && c.DrainFor < c.Timeout {
+		r.problem("WORKER_DRAIN", fmt.Sprintf("%s is less than QUICKBI_TIMEOUT (%s); calls in flight must be able to finish", c.DrainFor, c.Timeout))
 	}
 }
 
@@ -134,13 +137,15 @@ func (r *reader) credentials(c *Config) {
 	}
 }
 
+// ratePrefix and an action in capitals name the setting of its rate.
+const ratePrefix = "QUICKBI_RATE_"
+
 // ratesByAction reads QUICKBI_RATE_<ACTION>.
 func (r *reader) ratesByAction(environ []string) map[string]Rate {
-	const prefix = "QUICKBI_RATE_"
 	rates := map[string]Rate{}
 	for _, entry := range slices.Sorted(slices.Values(environ)) {
 		name, value, _ := strings.Cut(entry, "=")
-		if action, ok := strings.CutPrefix(name, prefix); ok && value != "" {
+		if action, ok := strings.CutPrefix(name, ratePrefix); ok && value != "" {
 			rates[action] = r.rate(name, value)
 		}
 	}

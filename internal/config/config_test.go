@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -56,22 +57,67 @@ func TestEveryProblemIsReportedAtOnce(t *testing.T) {
 			"QUICKBI_RATE": "fast", "QUICKBI_TIMEZONE": "Mars/Base", "LOG_LEVEL": "loud", "QUICKBI_TIMEOUT": "15", "WORKER_CONCURRENCY": "0",
 		}), []string{"QUICKBI_RATE", "QUICKBI_TIMEZONE", "LOG_LEVEL", "QUICKBI_TIMEOUT", "WORKER_CONCURRENCY"}},
 		{"a lease shorter than its call", config.Worker, with(map[string]string{"WORKER_LEASE": "20s"}), []string{"WORKER_LEASE"}},
+		{"a drain shorter than its call", config.Worker, with(map[string]string{"WORKER_DRAIN": "10s"}), []string{"WORKER_DRAIN"}},
+		{"a drain as long as its call", config.Worker, with(map[string]string{"WORKER_DRAIN": "15s"}), nil},
+		{"an address without a port", config.Worker, with(map[string]string{"WORKER_LISTEN": "localhost"}), []string{"WORKER_LISTEN"}},
+		{"a port that is none", config.Worker, with(map[string]string{"WORKER_LISTEN": "localhost:70000"}), []string{"WORKER_LISTEN"}},
+		{"every interface", config.Worker, with(map[string]string{"WORKER_LISTEN": ":0"}), nil},
 		{"a provider's own settings", config.Worker, with(map[string]string{"QUICKBI_CREDENTIALS": "credentials_uri"}), []string{"ALIBABA_CLOUD_CREDENTIALS_URI"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			_, err := config.Load(tt.program, lookup(tt.env), nil)
-			var names []string
-			if err != nil {
-				for line := range strings.SplitSeq(err.Error(), "\n") {
-					name, _, _ := strings.Cut(line, ":")
-					names = append(names, name)
-				}
-			}
-			if diff := cmp.Diff(tt.want, names); diff != "" {
+			if diff := cmp.Diff(tt.want, atFault(err)); diff != "" {
 				t.Errorf("settings at fault (-want +got):\n%s\n%v", diff, err)
 			}
 		})
+	}
+}
+
+// atFault lists the settings that err names.
+func atFault(err error) []string {
+	var names []string
+	if err != nil {
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			name, _, _ := strings.Cut(line, ":")
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func TestJoinNamesASettingOnce(t *testing.T) {
+	t.Parallel()
+
+	_, loaded := config.Load(config.Enqueue, lookup(map[string]string{"DATABASE_URL": "mysql://x"}), nil)
+	strange := errors.New("strange")
+	err := config.Join(loaded, config.Blame("DATABASE_URL", strange), config.Blame("WORKER_LISTEN", strange), config.Blame("REDIS_URL", nil), strange)
+	if diff := cmp.Diff([]string{"DATABASE_URL", "REDIS_URL", "WORKER_LISTEN", "strange"}, atFault(err)); diff != "" {
+		t.Errorf("settings at fault (-want +got):\n%s\n%v", diff, err)
+	}
+	if !errors.Is(err, strange) {
+		t.Error("an error that names no setting was lost")
+	}
+	if err := config.Join(nil, config.Blame("REDIS_URL", nil)); err != nil {
+		t.Errorf("of nothing comes %v", err)
+	}
+}
+
+func TestRatesOfNoAction(t *testing.T) {
+	t.Parallel()
+
+	c, err := config.Load(config.Offline, lookup(nil), []string{
+		"QUICKBI_RATE_SMARTQAUTHORISE=10/s", "QUICKBI_RATE_SmartqAuthorize=10/s", "QUICKBI_RATE_SMARTQAUTHORIZE=10/s", "QUICKBI_RATE_EMPTY=",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = config.CheckRates(c, []string{"SmartqAuthorize", "AddShareReport"})
+	if diff := cmp.Diff([]string{"QUICKBI_RATE_SMARTQAUTHORISE", "QUICKBI_RATE_SmartqAuthorize"}, atFault(err)); diff != "" {
+		t.Errorf("settings at fault (-want +got):\n%s", diff)
+	}
+	if !strings.Contains(fmt.Sprint(err), "SMARTQAUTHORIZE, ADDSHAREREPORT") {
+		t.Errorf("the known ones are not named: %v", err)
 	}
 }
 

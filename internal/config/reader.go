@@ -2,20 +2,13 @@ package config
 
 import (
 	"fmt"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 	_ "time/tzdata" // the zone must be known on machines without a zone database
 )
-
-// SettingError is one setting that is missing or malformed.
-type SettingError struct {
-	Name   string // of the variable
-	Reason string // what is wrong and what to write instead; never a secret's value
-}
-
-func (p *SettingError) Error() string { return p.Name + ": " + p.Reason }
 
 // Setting documents one variable.
 type Setting struct {
@@ -40,14 +33,14 @@ func Settings() []Setting {
 		{"ALIBABA_CLOUD_OIDC_PROVIDER_ARN", "", "for oidc_role_arn"},
 		{"ALIBABA_CLOUD_OIDC_TOKEN_FILE", "", "for oidc_role_arn"},
 		{"ALIBABA_CLOUD_CREDENTIALS_URI", "", "for credentials_uri"},
-		{"QUICKBI_RATE", "50/s", "calls a second for every action; QUICKBI_RATE_SMARTQAUTHORIZE=10/s overrides one"},
+		{"QUICKBI_RATE", "50/s", "calls a second of each worker process for every action; divide it among workers; QUICKBI_RATE_SMARTQAUTHORIZE=10/s overrides one"},
 		{"QUICKBI_TIMEOUT", "15s", "of one call"},
 		{"QUICKBI_TIMEZONE", "Asia/Shanghai", "where a day ends for Quick BI"},
 		{"WORKER_LISTEN", "127.0.0.1:9090", "/healthz, /readyz, /metrics"},
 		{"WORKER_CONCURRENCY", "24", "tasks at once for each action"},
 		{"WORKER_MAX_ATTEMPTS", "6", "calls in a row that fail for a passing reason, before a task is split or its change fails"},
 		{"WORKER_LEASE", "2m", "a claim is lost when its worker is silent for that long"},
-		{"WORKER_DRAIN", "25s", "on SIGTERM, calls in flight may finish within that"},
+		{"WORKER_DRAIN", "25s", "on SIGTERM, calls in flight may finish within that; at least QUICKBI_TIMEOUT"},
 		{"WORKER_SWEEP", "15s", "between two rounds of repair"},
 		{"WORKER_PROBE_FIRST", "1m", "after the account was refused, the first probe"},
 		{"WORKER_PROBE_MOST", "15m", "the longest time between two probes"},
@@ -110,6 +103,20 @@ func (r *reader) count(name string) int {
 		r.problem(name, fmt.Sprintf("%q is not a number from 1 to 10000", v))
 	}
 	return n
+}
+
+// address reads where to listen. Whether the host is one of this machine's and
+// the port is free shows when somebody listens.
+func (r *reader) address(name string) string {
+	v := r.text(name)
+	_, port, err := net.SplitHostPort(v)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		r.problem(name, fmt.Sprintf("%q is not an address; write HOST:PORT, e.g. 127.0.0.1:9090", v))
+	}
+	return v
 }
 
 func (r *reader) rate(name, value string) Rate {

@@ -19,6 +19,7 @@ type builder struct {
 	ids     map[string]int
 	pairs   pairs
 	texts   map[string]string
+	jobs    map[string]bool // that the file is a result of
 	uids    tally
 }
 
@@ -34,6 +35,7 @@ func newBuilder(h header, o Options) *builder {
 		ids:     map[string]int{},
 		pairs:   newPairs(),
 		texts:   map[string]string{},
+		jobs:    map[string]bool{},
 	}
 }
 
@@ -56,6 +58,7 @@ func (b *builder) add(r record) error {
 	if b.batch.Total() == b.options.MaxRows {
 		return fileError(CodeTooManyRows, "the file has more than %d rows, the most that one job takes; split it", b.options.MaxRows)
 	}
+	b.noteJobs(r.cells)
 	b.cells = b.header.cells(b.cells[:0], r.cells)
 	row := Row{Line: r.line}
 	if id := b.header.layout.get(b.cells, colRowID); strings.TrimSpace(id) != "" {
@@ -76,6 +79,18 @@ func (b *builder) add(r record) error {
 	}
 	b.keep(row, problems)
 	return nil
+}
+
+// noteJobs remembers of which jobs the record is a result.
+func (b *builder) noteJobs(cells []string) {
+	for _, i := range b.header.jobs {
+		if i >= len(cells) {
+			continue
+		}
+		if job := strings.TrimSpace(Restore(cells[i])); job != "" && !b.jobs[job] {
+			b.jobs[strings.Clone(job)] = true
+		}
+	}
 }
 
 func blank(cells []string) bool {
@@ -121,7 +136,7 @@ func (b *builder) read(row *Row) []access.Problem {
 		Operation: operationOf(get(colAction)),
 		Principal: access.Principal{Type: principalTypeOf(get(colPrincipalType)), ID: get(colPrincipal)},
 		Resource:  access.Resource{Type: resourceTypeOf(get(colResourceType)), ID: get(colResourceID)},
-		Terms:     access.Terms{Role: strings.TrimSpace(get(colRole))},
+		Terms:     access.Terms{Role: roleOf(get(colRole))},
 	}
 	row.Reason, row.Ticket = get(colReason), get(colTicket)
 	if row.Change.Principal.Type == access.User && access.LooksLikeUID(row.Change.Principal.ID) {
@@ -140,7 +155,7 @@ func (b *builder) read(row *Row) []access.Problem {
 func (b *builder) readExpiry(row *Row) *access.Problem {
 	cell := b.header.layout.get(b.cells, colExpiresOn)
 	if strings.TrimSpace(cell) == "" {
-		if row.Change.Operation == access.Grant && b.options.DefaultExpiryDays > 0 {
+		if row.Change.TakesExpiry() && b.options.DefaultExpiryDays > 0 {
 			row.Change.Terms.ExpiresOn = b.options.Today.AddDays(b.options.DefaultExpiryDays)
 			b.header.layout.set(b.cells, colExpiresOn, row.Change.Terms.ExpiresOn.String())
 		}

@@ -10,7 +10,9 @@ import (
 // the same one if their rows mean the same in the same order, whatever their
 // column order, encoding, delimiter and spelling. Unknown columns do not count,
 // and neither does an id that was made from the line. Invalid rows count as
-// they were written. It is a SHA-256 in hex.
+// they were written. A result file asks for its rows once more, so it is not the
+// file that the results are of, but the same result file again is itself. It is
+// a SHA-256 in hex.
 func (b *Batch) Fingerprint(source string) string {
 	sum := sha256.New()
 	var buf []byte
@@ -23,6 +25,9 @@ func (b *Batch) Fingerprint(source string) string {
 		sum.Write(buf)
 	}
 	add("usher rows 1", source)
+	for _, job := range b.ResultOf {
+		add("result of", job)
+	}
 	for i := range b.Rows {
 		r := &b.Rows[i]
 		id := r.RowID

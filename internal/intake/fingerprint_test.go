@@ -64,6 +64,36 @@ func TestFingerprintsDiffer(t *testing.T) {
 	add("other source", b.Fingerprint("nightly"))
 }
 
+func TestFingerprintOfAResultFile(t *testing.T) {
+	t.Parallel()
+	file := func(jobs ...string) *intake.Batch {
+		lines := []string{minimal + ", Result__Job_ID ,result__status"}
+		for i, job := range jobs {
+			lines = append(lines, "revoke,u"+string(rune('a'+i))+",dataset,r,,"+job+",failed")
+		}
+		return read(t, lines...)
+	}
+	equal(t, "jobs", []string{"01A", "01B"}, file("01B", " 01A ", "", "01B").ResultOf)
+	if got := file("", "").ResultOf; got != nil {
+		t.Errorf("a file that names no job is a result of %q", got)
+	}
+	plain, one, other := file("", "").Fingerprint("hr"), file("01A", "01A").Fingerprint("hr"), file("01A", "01B").Fingerprint("hr")
+	if plain == one || one == other || plain == other {
+		t.Errorf("result files of different jobs have one fingerprint: %s, %s, %s", plain, one, other)
+	}
+	if again := file("01B", "01A").Fingerprint("hr"); again != other {
+		t.Error("the same jobs in another order have another fingerprint")
+	}
+	if again := file("01A", "").Fingerprint("hr"); again != one {
+		t.Error("the same result file has another fingerprint")
+	}
+	if got := read(t, minimal, "revoke,ua,dataset,r,", "revoke,ub,dataset,r,").Fingerprint("hr"); got != plain {
+		t.Error("an empty column result__job_id counts")
+	}
+	short := read(t, minimal+",result__job_id", "revoke,ua,dataset,r", `revoke,u"b,dataset,r,,01B`, "revoke,uc,dataset,r,,01A")
+	equal(t, "jobs of a file with bad rows", []string{"01A"}, short.ResultOf)
+}
+
 func TestFingerprintCountsTheDefaultExpiry(t *testing.T) {
 	t.Parallel()
 	file := []string{minimal, "grant,u,qa_resource,r,"}

@@ -3,6 +3,7 @@ package intake
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 )
@@ -14,6 +15,7 @@ func (b *builder) finish() (*Batch, error) {
 	}
 	b.dropDisputed()
 	b.nameRows()
+	b.batch.ResultOf = slices.Sorted(maps.Keys(b.jobs))
 	if b.batch.Encoding == encodingGB18030 {
 		b.warnf("the file is not UTF-8 and was read as GB18030; if names in it look wrong, save it as CSV UTF-8")
 	}

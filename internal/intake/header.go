@@ -11,6 +11,7 @@ type header struct {
 	names  []string // for Batch.Header
 	from   []int    // from[i] is where the cell under names[i] is in a record
 	width  int      // how many cells a record has
+	jobs   []int    // where a record names the jobs that it is a result of
 	layout Layout
 }
 
@@ -23,7 +24,10 @@ func parseHeader(record []string) (header, error) {
 	named := map[column]string{}
 	for i, name := range record[:h.width] {
 		name = Restore(strings.TrimLeft(name, "\ufeff"))
-		if strings.HasPrefix(plainName(name), resultPrefix) {
+		if plain := plainName(name); strings.HasPrefix(plain, resultPrefix) {
+			if plain == resultJob {
+				h.jobs = append(h.jobs, i)
+			}
 			continue
 		}
 		if c, ok := columnOf(name); ok {

@@ -48,6 +48,10 @@ type Batch struct {
 	Errors   []RowError   // every problem of every invalid row, in file order; a contradiction of two rows once, at the later
 	Warnings []string     // remarks about the whole file, for a person
 
+	// ResultOf names the jobs of which the file is a result file: the values of
+	// its column result__job_id, each once, sorted. Nil for any other file.
+	ResultOf []string
+
 	SHA256    string // of the bytes read, in hex
 	Encoding  string // utf-8, utf-8-bom, utf-16le, utf-16be or gb18030
 	Delimiter string // comma, semicolon, tab or bar, as the character itself

@@ -40,6 +40,10 @@ var required = []column{colAction, colPrincipal, colResourceType, colResourceID}
 // dropped, so that a result file can be submitted as it is.
 const resultPrefix = "result__"
 
+// resultJob is the column of a result file that names the job of the results.
+// Its values are remembered.
+const resultJob = resultPrefix + "job_id"
+
 // columnOf returns the column that a header cell names. Case, surrounding white
 // space and byte order marks do not matter.
 func columnOf(name string) (column, bool) {
@@ -140,5 +144,12 @@ func principalTypeOf(cell string) access.PrincipalType {
 }
 
 func resourceTypeOf(cell string) access.ResourceType {
-	return fold(cell, access.QAResource, access.QATheme, access.Dataset)
+	return fold(cell, access.ResourceTypes()...)
+}
+
+// roleOf folds the names that the product knows; roles of an organization's own
+// keep their spelling.
+func roleOf(cell string) string {
+	return fold(cell, access.RoleView, access.RoleViewExport, access.RoleEdit,
+		access.RoleAdmin, access.RoleDeveloper, access.RoleAnalyst, access.RoleViewer)
 }

@@ -61,6 +61,7 @@ type pool struct {
 	terms     access.Terms
 	principal access.PrincipalType
 	resource  access.ResourceType // themes count as Q&A resources
+	workspace string              // of members who may share a call, else ""
 }
 
 func poolOf(c *access.Change) pool {
@@ -73,6 +74,11 @@ func poolOf(c *access.Change) pool {
 	}
 	if p.resource == access.QATheme {
 		p.resource = access.QAResource
+	}
+	if p.resource == access.Membership {
+		if id, _ := access.WorkspaceRole(c.Terms.Role); c.Operation == access.Grant && access.IsPresetRole(id) {
+			p.action, p.workspace = access.AddWorkspaceUsers, c.Resource.ID
+		}
 	}
 	return p
 }
@@ -87,15 +93,28 @@ func (p pool) compare(q pool) int {
 		cmp.Compare(p.terms.Role, q.terms.Role),
 		cmp.Compare(p.principal, q.principal),
 		cmp.Compare(p.resource, q.resource),
+		cmp.Compare(p.workspace, q.workspace),
 	)
 }
 
-// limit returns how many cells one call may carry.
+// limit returns how many cells one call may carry. AddWorkspaceUsers publishes
+// no bound; that of SmartqAuthorize keeps its URL short as well.
 func (p pool) limit() int {
-	if p.action == access.SmartqAuthorize {
+	switch p.action {
+	case access.SmartqAuthorize, access.AddWorkspaceUsers:
 		return access.MaxCells
+	default:
+		return 1
 	}
-	return 1
+}
+
+// actionFor returns the action of a call of so many cells. Who joins a
+// workspace alone does so by the operation for one, whose answers say more.
+func (p pool) actionFor(cells int) access.Action {
+	if p.action == access.AddWorkspaceUsers && cells == 1 {
+		return access.AddUserToWorkspace
+	}
+	return p.action
 }
 
 // plan holds what tasks are made of: the distinct pools, principals and
@@ -158,7 +177,7 @@ func (p plan) appendTasks(tasks []Task, common pool, cells []cell) []Task {
 	for _, g := range rectangles(pairs, common.limit()) {
 		tasks = append(tasks, Task{
 			Rectangle: access.Rectangle{
-				Action:     common.action,
+				Action:     common.actionFor(len(g.rows) * len(g.cols)),
 				Operation:  common.operation,
 				Terms:      common.terms,
 				Principals: pick(p.principals, g.rows),

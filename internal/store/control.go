@@ -18,10 +18,27 @@ const cancelJob = `
 UPDATE jobs SET status = 'canceling' WHERE ulid = $1 AND status IN ('queued', 'running')
 RETURNING id`
 
-const cancelTasks = `UPDATE tasks SET state = 'canceled', finished_at = now() WHERE job_id = $1 AND state = 'ready'`
+// Tasks that wait are withdrawn. One that was sent before, and of which nobody
+// knows what became, cannot be withdrawn any more: its changes end as unknown.
+const withdraw = `
+WITH withdrawn AS (
+    UPDATE tasks t SET state = CASE WHEN t.unsure THEN 'done' ELSE 'canceled' END, finished_at = now()
+    FROM jobs j
+    WHERE j.id = $1 AND j.status = 'canceling' AND t.job_id = j.id AND t.state = 'ready'
+    RETURNING t.job_id, t.no, t.first_change, t.last_change, t.principals, t.resources, t.unsure
+), unknown AS (
+    INSERT INTO exceptions (job_id, change_no, task_no, status, code, message, retryable)
+    SELECT c.job_id, c.no, w.no, 'unknown', 'outcome_unknown', 'sent, never answered, and withdrawn before it was settled', true
+    FROM withdrawn w
+    JOIN changes c ON c.job_id = w.job_id AND c.no BETWEEN w.first_change AND w.last_change
+                  AND c.principal = ANY (w.principals) AND c.resource_type || ':' || c.resource_id = ANY (w.resources)
+    WHERE w.unsure
+)
+SELECT count(*) FROM withdrawn`
 
 // Cancel withdraws every change of a job that has not been sent. Calls in
-// flight end as they would have. Canceling twice is the same as once; a job that
+// flight end as they would have, and changes that were sent and never answered
+// end as unknown. Canceling twice is the same as once; a job that
 // has completed returns [ErrFinished].
 func (s *Store) Cancel(ctx context.Context, id, actor string) error {
 	var number int64
@@ -33,12 +50,12 @@ func (s *Store) Cancel(ctx context.Context, id, actor string) error {
 		if err != nil {
 			return err
 		}
-		tag, err := tx.Exec(ctx, cancelTasks, number)
-		if err != nil {
+		var withdrawn int
+		if err := tx.QueryRow(ctx, withdraw, number).Scan(&withdrawn); err != nil {
 			return err
 		}
 		return writeAudit(ctx, tx, AuditEvent{
-			Actor: actor, Event: EventCanceled, Job: number, Detail: map[string]any{"tasks_withdrawn": tag.RowsAffected()},
+			Actor: actor, Event: EventCanceled, Job: number, Detail: map[string]any{"tasks_withdrawn": withdrawn},
 		})
 	})
 	if err != nil || number == 0 {
@@ -68,11 +85,14 @@ WITH ended AS (
 INSERT INTO audit (actor, event, job_id, detail)
 SELECT 'usher', '` + EventFinished + `', id, jsonb_build_object('status', status) FROM ended`
 
-// Finalize ends a job whose last task has ended; otherwise it does nothing.
+// Finalize withdraws what came back to the queue of a job that is being
+// canceled, and ends a job whose last task has ended; otherwise it does nothing.
 // Whoever comes first ends it, exactly once.
 func (s *Store) Finalize(ctx context.Context, job int64) error {
-	_, err := s.pool.Exec(ctx, finalizeJob, job)
-	return outward("finishing the job", err)
+	var batch pgx.Batch
+	batch.Queue(withdraw, job)
+	batch.Queue(finalizeJob, job)
+	return outward("finishing the job", s.pool.SendBatch(ctx, &batch).Close())
 }
 
 const openJobs = `SELECT id FROM jobs WHERE status IN ('queued', 'running', 'canceling') ORDER BY id`
@@ -97,7 +117,7 @@ WITH lost AS (
     CROSS JOIN LATERAL (
         SELECT least(count(*), 1)::int AS n FROM calls c
         WHERE c.job_id = o.job_id AND c.task_no = o.no AND c.generation = o.generation
-          AND NOT EXISTS (SELECT FROM answers a WHERE a.call_id = c.id)
+          AND NOT EXISTS (SELECT FROM answers a WHERE a.call_id = c.id AND a.class NOT IN ('unknown_outcome', 'transient'))
     ) unanswered
     WHERE o.job_id = t.job_id AND o.no = t.no AND t.state = 'running' AND t.claimed_until < now()
     RETURNING t.job_id, t.no, o.claimed_by, unanswered.n
@@ -106,15 +126,15 @@ INSERT INTO audit (actor, event, job_id, task_no, detail)
 SELECT 'usher', '` + EventReclaimed + `', job_id, no, jsonb_build_object('worker', claimed_by, 'call_unanswered', n > 0) FROM lost`
 
 // Reclaim returns the tasks whose claim has run out to the queue, with an audit
-// row each, and says how many. A call that was never answered counts as an
-// attempt.
+// row each, and says how many. A call that was never answered, or not in a way
+// that tells what became of it, counts as an attempt and leaves the task unsure.
 func (s *Store) Reclaim(ctx context.Context) (int64, error) {
 	tag, err := s.pool.Exec(ctx, reclaim)
 	return tag.RowsAffected(), outward("reclaiming lost tasks", err)
 }
 
 const dueTasks = `
-SELECT t.job_id, t.no, t.generation, t.action, j.lane
+SELECT t.job_id, t.no, t.generation, t.action, j.lane, t.due_at - now()
 FROM tasks t
 JOIN jobs j ON j.id = t.job_id
 WHERE t.state = 'ready' AND t.due_at < now() - $1::interval AND (t.job_id, t.no) > ($2, $3)
@@ -122,17 +142,49 @@ ORDER BY t.job_id, t.no
 LIMIT $4`
 
 // DueTasks lists tasks that have been due for at least the given time, in the
-// order of their refs, from the one behind after.
+// order of their refs, from the one behind after. Their Delay is negative: for
+// so long they have been due.
 func (s *Store) DueTasks(ctx context.Context, since time.Duration, after TaskRef, limit int) ([]Queued, error) {
 	rows, err := s.pool.Query(ctx, dueTasks, since, after.Job, after.No, limit)
 	if err != nil {
 		return nil, outward("listing due tasks", err)
 	}
 	due, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (q Queued, err error) {
-		err = row.Scan(&q.Job, &q.No, &q.Generation, &q.Action, &q.Lane)
+		err = row.Scan(&q.Job, &q.No, &q.Generation, &q.Action, &q.Lane, &q.Delay)
 		return q, err
 	})
 	return due, outward("listing due tasks", err)
+}
+
+const renew = `
+WITH renewed AS (
+    UPDATE tasks t SET generation = t.generation + 1
+    FROM unnest($1::bigint[], $2::int[], $3::int[]) AS x (job_id, no, generation), jobs j
+    WHERE t.job_id = x.job_id AND t.no = x.no AND t.generation = x.generation AND t.state = 'ready' AND j.id = t.job_id
+    RETURNING t.job_id, t.no, t.generation, t.action, j.lane
+), noted AS (
+    INSERT INTO audit (actor, event, job_id, task_no, detail)
+    SELECT 'usher', '` + EventRenewed + `', job_id, no, jsonb_build_object('generation', generation) FROM renewed
+)
+SELECT job_id, no, generation, action, lane FROM renewed`
+
+// Renew gives waiting tasks a new generation, under which they can be queued
+// although the queue clings to the old one. Those that were claimed meanwhile
+// are left out.
+func (s *Store) Renew(ctx context.Context, tasks []Queued) ([]Queued, error) {
+	jobs, numbers, generations := make([]int64, len(tasks)), make([]int, len(tasks)), make([]int, len(tasks))
+	for i, t := range tasks {
+		jobs[i], numbers[i], generations[i] = t.Job, t.No, t.Generation
+	}
+	rows, err := s.pool.Query(ctx, renew, jobs, numbers, generations)
+	if err != nil {
+		return nil, outward("renewing tasks", err)
+	}
+	renewed, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (q Queued, err error) {
+		err = row.Scan(&q.Job, &q.No, &q.Generation, &q.Action, &q.Lane)
+		return q, err
+	})
+	return renewed, outward("renewing tasks", err)
 }
 
 const readyTask = `
@@ -173,4 +225,19 @@ func (s *Store) AsLeader(ctx context.Context, f func(context.Context) error) (le
 		}
 	}()
 	return true, f(ctx)
+}
+
+const somebodyServed = `
+SELECT t.principals[1] FROM tasks t
+WHERE t.state = 'done' AND t.operation = 'grant' AND t.principal_type = 'user'
+  AND NOT EXISTS (SELECT FROM exceptions e WHERE e.job_id = t.job_id AND e.task_no = t.no)
+ORDER BY t.job_id DESC, t.no DESC
+LIMIT 1`
+
+// SomebodyServed returns a user whom Quick BI accepted a grant for, lately, or
+// [ErrNotFound].
+func (s *Store) SomebodyServed(ctx context.Context) (string, error) {
+	var user string
+	err := s.pool.QueryRow(ctx, somebodyServed).Scan(&user)
+	return user, outward("looking for a user who was served", err)
 }

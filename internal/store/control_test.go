@@ -33,10 +33,10 @@ func TestCancelWithdrawsWhatWasNotSent(t *testing.T) {
 	if diff := cmp.Diff(store.Counts{Total: 2, Canceled: 1, Pending: 1}, w.counts(t, created.ID)); diff != "" {
 		t.Errorf("counts (-want +got):\n%s", diff)
 	}
-	if _, err := w.BeginCall(t.Context(), inFlight.Claim, false); !errors.Is(err, store.ErrStale) {
+	if _, err := w.BeginCall(t.Context(), store.NewCall{Claim: inFlight.Claim, Action: access.SmartqAuthorize}); !errors.Is(err, store.ErrStale) {
 		t.Errorf("BeginCall in a canceled job = %v, want ErrStale", err)
 	}
-	if err := w.Finish(t.Context(), inFlight.Claim, store.Answer{Call: call, Class: "ok"}, nil); err != nil {
+	if err := w.Finish(t.Context(), inFlight.Claim, store.Answer{Call: call, Class: "ok"}, store.Ending{}); err != nil {
 		t.Fatalf("Finish: %v", err)
 	}
 	if err := w.Finalize(t.Context(), created.Number); err != nil {
@@ -86,10 +86,10 @@ func TestStopIsOneProbeAtATime(t *testing.T) {
 	}
 	created := w.create(t, grid([]string{"u1"}, []string{"r1"}))
 	task := w.claim(t, store.TaskRef{Job: created.Number, No: 1}, 0)
-	if _, err := w.BeginCall(t.Context(), task.Claim, false); !errors.Is(err, store.ErrStale) {
+	if _, err := w.BeginCall(t.Context(), store.NewCall{Claim: task.Claim, Action: access.SmartqAuthorize}); !errors.Is(err, store.ErrStale) {
 		t.Errorf("BeginCall of a stopped action = %v, want ErrStale", err)
 	}
-	if _, err := w.BeginCall(t.Context(), task.Claim, true); err != nil {
+	if _, err := w.BeginCall(t.Context(), store.NewCall{Claim: task.Claim, Action: access.SmartqAuthorize, Probe: true}); err != nil {
 		t.Errorf("BeginCall of a probe: %v", err)
 	}
 	if turn, err := w.TakeProbe(t.Context(), access.SmartqAuthorize, time.Hour, time.Hour); turn || err != nil {

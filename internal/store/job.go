@@ -80,8 +80,10 @@ type Counts struct {
 	Pending    int `json:"pending"`
 }
 
-// Outcome derives a job's outcome from what became of its rows.
-func (c Counts) Outcome() Outcome {
+// Outcome derives a job's outcome from what became of its rows. repeats of them
+// only repeat another row: they stand or fall with it and count for nothing.
+func (c Counts) Outcome(repeats int) Outcome {
+	c.Total, c.NoChange = c.Total-repeats, c.NoChange-repeats
 	good := c.Succeeded + c.NoChange
 	bad := c.Failed + c.Unknown
 	rest := c.Superseded + c.Canceled + c.Pending
@@ -142,6 +144,7 @@ type Job struct {
 	CreatedAt      time.Time  `json:"created_at"`
 	StartedAt      *time.Time `json:"started_at"`
 	FinishedAt     *time.Time `json:"finished_at"`
+	UpdateRole     bool       `json:"-"` // as in [NewJob]
 }
 
 // NewJob is what a submission brings.
@@ -153,6 +156,7 @@ type NewJob struct {
 	IdempotencyKey string   // unique among the jobs of Source
 	Fingerprint    string   // equal for equal rows
 	ParentID       string   // ULID of the job that this one retries; "" for none
+	UpdateRole     bool     // members of a workspace whose role differs are given the new one
 	Header         []string // the input's columns, as written
 	Input          Input
 	Tasks          []NewTask
@@ -164,7 +168,8 @@ type NewJob struct {
 type NewTask struct {
 	access.Rectangle
 
-	FirstChange int // index into NewJob.Changes
+	FirstChange int  // index into NewJob.Changes
+	Unsure      bool // as in [Task]
 }
 
 // NewChange is one row of the input.

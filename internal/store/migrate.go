@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
@@ -18,10 +17,11 @@ import (
 // advisory lock, so that several may call it at once. A database that is there
 // already is left alone.
 func Migrate(ctx context.Context, databaseURL string) error {
-	cfg, err := pgx.ParseConfig(databaseURL)
+	pool, err := parseURL(databaseURL)
 	if err != nil {
 		return fmt.Errorf("reading the database URL: %w", err)
 	}
+	cfg := pool.ConnConfig
 	cfg.ConnectTimeout = connectTimeout
 	db := stdlib.OpenDB(*cfg)
 	defer db.Close()
@@ -52,13 +52,21 @@ func newProvider(db *sql.DB) (*goose.Provider, error) {
 
 const schemaVersion = `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`
 
+// SchemaVersion returns the number of the newest migration that the database
+// holds.
+func (s *Store) SchemaVersion(ctx context.Context) (int, error) {
+	var at int
+	err := s.pool.QueryRow(ctx, schemaVersion).Scan(&at)
+	return at, outward("reading the schema version", err)
+}
+
 // CheckSchema returns [ErrSchema] unless the database holds at least the
 // migrations that this program was built with. A newer database is fine: a
 // rolling deploy migrates first.
 func (s *Store) CheckSchema(ctx context.Context) error {
-	var at int
-	if err := s.pool.QueryRow(ctx, schemaVersion).Scan(&at); err != nil {
-		return outward("reading the schema version", err)
+	at, err := s.SchemaVersion(ctx)
+	if err != nil {
+		return err
 	}
 	files, err := fs.Glob(migrations.FS, "*.sql")
 	if err != nil {

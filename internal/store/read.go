@@ -14,7 +14,7 @@ const selectJobs = `
 SELECT j.ulid, p.ulid, j.status, j.source, j.requested_by, j.reason, j.lane, j.idempotency_key,
        j.input_sha256, j.input_encoding, j.input_delimiter, j.rows, j.created_at, j.started_at, j.finished_at,
        t.total, t.ended, t.done_cells - e.on_tasks, t.canceled_cells, t.open_cells,
-       e.failed, e.unknown, e.no_change, e.superseded, c.sent, c.throttled, now()
+       e.failed, e.unknown, e.no_change, e.superseded, c.sent, c.throttled, j.update_role, e.repeats, now()
 FROM jobs j
 LEFT JOIN jobs p ON p.id = j.parent_id
 CROSS JOIN LATERAL (
@@ -30,6 +30,7 @@ CROSS JOIN LATERAL (
            count(*) FILTER (WHERE status = 'unknown') AS unknown,
            count(*) FILTER (WHERE status = 'no_change') AS no_change,
            count(*) FILTER (WHERE status = 'superseded') AS superseded,
+           count(*) FILTER (WHERE code = 'duplicate_row') AS repeats,
            count(task_no) AS on_tasks
     FROM exceptions WHERE job_id = j.id
 ) e
@@ -41,12 +42,13 @@ CROSS JOIN LATERAL (
 func scanJob(row pgx.CollectableRow) (Job, error) {
 	var j Job
 	var now time.Time
+	var repeats int
 	err := row.Scan(&j.ID, &j.ParentID, &j.Status, &j.Source, &j.RequestedBy, &j.Reason, &j.Lane, &j.IdempotencyKey,
 		&j.Input.SHA256, &j.Input.Encoding, &j.Input.Delimiter, &j.Input.Rows, &j.CreatedAt, &j.StartedAt, &j.FinishedAt,
 		&j.Tasks.Total, &j.Tasks.Done, &j.Counts.Succeeded, &j.Counts.Canceled, &j.Counts.Pending,
-		&j.Counts.Failed, &j.Counts.Unknown, &j.Counts.NoChange, &j.Counts.Superseded, &j.Calls.Sent, &j.Calls.Throttled, &now)
+		&j.Counts.Failed, &j.Counts.Unknown, &j.Counts.NoChange, &j.Counts.Superseded, &j.Calls.Sent, &j.Calls.Throttled, &j.UpdateRole, &repeats, &now)
 	j.Counts.Total = j.Input.Rows
-	j.Outcome = j.Counts.Outcome()
+	j.Outcome = j.Counts.Outcome(repeats)
 	j.Progress = progress(j, now)
 	return j, err
 }
@@ -227,7 +229,7 @@ type RetryFilter struct {
 
 const selectRetryRows = `
 SELECT c.line, c.row_id, c.operation, c.principal_type, c.principal, c.resource_type, c.resource_id, c.role,
-       c.expires_on, c.reason, c.ticket, c.cells
+       c.expires_on, c.reason, c.ticket, c.cells, e.status = 'unknown'
 FROM exceptions e
 JOIN jobs j ON j.id = e.job_id
 JOIN changes c ON c.job_id = e.job_id AND c.no = e.change_no
@@ -235,17 +237,24 @@ WHERE j.ulid = $1 AND e.status IN ('failed', 'unknown') AND c.task_no IS NOT NUL
   AND ($2 OR e.retryable) AND ($3 = '' OR e.code = $3)
 ORDER BY c.line`
 
+// RetryRow is a row that can be sent again.
+type RetryRow struct {
+	Row
+
+	Unknown bool // nobody knows what became of it
+}
+
 // RetryRows returns the rows of a job that f selects, in the order of the input.
-func (s *Store) RetryRows(ctx context.Context, id string, f RetryFilter) ([]Row, error) {
+func (s *Store) RetryRows(ctx context.Context, id string, f RetryFilter) ([]RetryRow, error) {
 	rows, err := s.pool.Query(ctx, selectRetryRows, id, f.All, f.Code)
 	if err != nil {
 		return nil, outward("reading failed rows", err)
 	}
-	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Row, error) {
-		var r Row
+	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (RetryRow, error) {
+		var r RetryRow
 		var expires *time.Time
 		err := row.Scan(&r.Line, &r.RowID, &r.Change.Operation, &r.Change.Principal.Type, &r.Change.Principal.ID,
-			&r.Change.Resource.Type, &r.Change.Resource.ID, &r.Change.Terms.Role, &expires, &r.Reason, &r.Ticket, &r.Cells)
+			&r.Change.Resource.Type, &r.Change.Resource.ID, &r.Change.Terms.Role, &expires, &r.Reason, &r.Ticket, &r.Cells, &r.Unknown)
 		r.Change.Terms.ExpiresOn = undate(expires)
 		return r, err
 	})

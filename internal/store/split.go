@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -16,8 +17,11 @@ type Part struct {
 
 	Done       bool            // its call was answered: nothing is left to send
 	Exceptions []CellException // of a part that is done
-	Strikes    int             // to begin with, for a part that is not
-	Unsure     bool            // as in [Task], for a part that is not
+
+	// Of a part that is not done:
+	Strikes int           // to begin with
+	Unsure  bool          // as in [Task]
+	Delay   time.Duration // before it is due
 }
 
 const takeNumbers = `
@@ -32,8 +36,8 @@ RETURNING root_no, first_change, last_change, attempts`
 
 const insertPart = `
 INSERT INTO tasks (job_id, no, root_no, first_change, last_change, action, operation, principal_type, principals,
-                   resources, role, expires_on, state, attempts, strikes, unsure, request_id, finished_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
+                   resources, role, expires_on, state, attempts, strikes, unsure, request_id, due_at, finished_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, now() + $18::interval,
         CASE WHEN $13::text = 'ready' THEN NULL ELSE now() END)`
 
 const insertPartExceptions = `
@@ -60,8 +64,10 @@ func (s *Store) Split(ctx context.Context, c Claim, a Answer, parts []Part) ([]Q
 			if err != nil {
 				return err
 			}
-			if state == "ready" {
-				queued = append(queued, Queued{TaskRef: TaskRef{Job: c.Job, No: cut.firstNo + i}, Action: part.Action, Lane: cut.lane})
+			if state == "ready" && !cut.canceling {
+				queued = append(queued, Queued{
+					TaskRef: TaskRef{Job: c.Job, No: cut.firstNo + i}, Action: part.Action, Lane: cut.lane, Delay: part.Delay,
+				})
 			}
 		}
 		_, err := tx.Exec(ctx, insertAnswer, a.args()...)
@@ -99,15 +105,12 @@ func (c *cutting) begin(ctx context.Context, tx pgx.Tx, parts int) error {
 // insert writes one part with its exceptions and returns the part's state.
 func (c *cutting) insert(ctx context.Context, tx pgx.Tx, no int, p Part) (string, error) {
 	state, request := "ready", ""
-	switch {
-	case p.Done:
+	if p.Done {
 		state, request = "done", c.requestID
-	case c.canceling:
-		state = "canceled"
 	}
 	_, err := tx.Exec(ctx, insertPart, c.claim.Job, no, c.root, c.firstChange, c.lastChange, p.Action, p.Operation,
 		p.Principals[0].Type, principalIDs(p.Rectangle), resourceKeys(p.Rectangle), p.Terms.Role, date(p.Terms.ExpiresOn),
-		state, c.attempts, p.Strikes, p.Unsure, request)
+		state, c.attempts, p.Strikes, p.Unsure, request, p.Delay)
 	if err != nil {
 		return "", fmt.Errorf("writing part %d: %w", no, err)
 	}

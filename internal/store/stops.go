@@ -75,3 +75,12 @@ func (s *Store) ResumeAction(ctx context.Context, action access.Action, actor st
 	tag, err := s.pool.Exec(ctx, resumeAction, action, actor)
 	return tag.RowsAffected() == 1, outward("resuming an action", err)
 }
+
+const probeNow = `UPDATE action_stops SET next_probe_at = now() WHERE action = $1`
+
+// ProbeNow has the next probe of a stopped action sent at once, and reports
+// whether it was stopped.
+func (s *Store) ProbeNow(ctx context.Context, action access.Action) (bool, error) {
+	tag, err := s.pool.Exec(ctx, probeNow, action)
+	return tag.RowsAffected() == 1, outward("asking for a probe", err)
+}

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"time"
 
@@ -46,7 +47,7 @@ type Store struct {
 // here and not at the first job. maxConns of 0 means pgx's default. The error
 // never holds the URL's password.
 func Open(ctx context.Context, databaseURL string, maxConns int32) (*Store, error) {
-	cfg, err := pgxpool.ParseConfig(databaseURL)
+	cfg, err := parseURL(databaseURL)
 	if err != nil {
 		return nil, fmt.Errorf("reading the database URL: %w", err)
 	}
@@ -102,7 +103,8 @@ func outward(what string, err error) error {
 	case errors.As(err, &refused) && !away(refused.Code):
 		return fmt.Errorf("%s: %w", what, err)
 	case errors.As(err, &refused), errors.As(err, &dial), errors.As(err, &network),
-		pgconn.SafeToRetry(err), errors.Is(err, net.ErrClosed), errors.Is(err, context.DeadlineExceeded):
+		pgconn.SafeToRetry(err), errors.Is(err, net.ErrClosed), errors.Is(err, context.DeadlineExceeded),
+		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF): // the server left in the middle of an answer
 		return fmt.Errorf("%s: %w: %w", what, ErrUnavailable, err)
 	default:
 		return fmt.Errorf("%s: %w", what, err)

@@ -88,7 +88,7 @@ func (w world) claim(t *testing.T, ref store.TaskRef, generation int) store.Task
 
 func (w world) begin(t *testing.T, c store.Claim) int64 {
 	t.Helper()
-	call, err := w.BeginCall(t.Context(), c, false)
+	call, err := w.BeginCall(t.Context(), store.NewCall{Claim: c, Action: access.SmartqAuthorize})
 	if err != nil {
 		t.Fatalf("BeginCall: %v", err)
 	}
@@ -199,7 +199,7 @@ func TestAuditTablesRefuseRewriting(t *testing.T) {
 
 	created := w.create(t, grid([]string{"u1"}, []string{"r1"}))
 	task := w.claim(t, store.TaskRef{Job: created.Number, No: 1}, 0)
-	if err := w.Finish(t.Context(), task.Claim, store.Answer{Call: w.begin(t, task.Claim), Class: "ok"}, nil); err != nil {
+	if err := w.Finish(t.Context(), task.Claim, store.Answer{Call: w.begin(t, task.Claim), Class: "ok"}, store.Ending{}); err != nil {
 		t.Fatalf("Finish: %v", err)
 	}
 	for _, table := range []string{"calls", "answers", "audit"} {
@@ -233,7 +233,7 @@ func TestRetryRowsAreTheFailedRetryableOnes(t *testing.T) {
 		return store.CellException{Principal: user, Resource: qa("r1"), Exception: store.Exception{Status: store.Failed, Code: code, Retryable: retryable}}
 	}
 	err := w.Finish(t.Context(), task.Claim, store.Answer{Call: w.begin(t, task.Claim), Class: "partial"},
-		[]store.CellException{cell("u1", "later", true), cell("u2", "never", false)})
+		store.Ending{Exceptions: []store.CellException{cell("u1", "later", true), cell("u2", "never", false)}})
 	if err != nil {
 		t.Fatalf("Finish: %v", err)
 	}

@@ -25,8 +25,8 @@ type Created struct {
 
 const insertJob = `
 INSERT INTO jobs (ulid, parent_id, source, requested_by, reason, lane, idempotency_key, fingerprint,
-                  rows, header, input_sha256, input_encoding, input_delimiter, next_task)
-VALUES ($1, (SELECT id FROM jobs WHERE ulid = $2), $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                  rows, header, input_sha256, input_encoding, input_delimiter, next_task, update_role)
+VALUES ($1, (SELECT id FROM jobs WHERE ulid = $2), $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 ON CONFLICT (source, idempotency_key) DO NOTHING
 RETURNING id`
 
@@ -41,7 +41,7 @@ func (s *Store) CreateJob(ctx context.Context, job NewJob) (Created, error) {
 		id := ulid.Make().String()
 		err := tx.QueryRow(ctx, insertJob, id, job.ParentID, job.Source, job.RequestedBy, job.Reason, job.Lane,
 			job.IdempotencyKey, job.Fingerprint, len(job.Changes), job.Header, job.Input.SHA256,
-			job.Input.Encoding, job.Input.Delimiter, len(job.Tasks)+1).Scan(&created.Number)
+			job.Input.Encoding, job.Input.Delimiter, len(job.Tasks)+1, job.UpdateRole).Scan(&created.Number)
 		if errors.Is(err, pgx.ErrNoRows) {
 			created, err = replay(ctx, tx, job)
 			return err
@@ -98,7 +98,7 @@ func writeRows(ctx context.Context, tx pgx.Tx, created Created, job NewJob) erro
 
 var taskColumns = []string{
 	"job_id", "no", "root_no", "first_change", "last_change", "action", "operation",
-	"principal_type", "principals", "resources", "role", "expires_on",
+	"principal_type", "principals", "resources", "role", "expires_on", "unsure",
 }
 
 func taskRows(number int64, tasks []NewTask) iter.Seq[[]any] {
@@ -107,7 +107,7 @@ func taskRows(number int64, tasks []NewTask) iter.Seq[[]any] {
 			first := t.FirstChange + 1
 			if !yield([]any{
 				number, i + 1, i + 1, first, first + t.Cells() - 1, t.Action, t.Operation,
-				t.Principals[0].Type, principalIDs(t.Rectangle), resourceKeys(t.Rectangle), t.Terms.Role, date(t.Terms.ExpiresOn),
+				t.Principals[0].Type, principalIDs(t.Rectangle), resourceKeys(t.Rectangle), t.Terms.Role, date(t.Terms.ExpiresOn), t.Unsure,
 			}) {
 				return
 			}
@@ -174,6 +174,8 @@ const (
 	EventCanceled  = "job.canceled"
 	EventFinished  = "job.finished"
 	EventReclaimed = "task.reclaimed"
+	EventRenewed   = "task.renewed"
+	EventVerified  = "job.verified"
 	EventStopped   = "action.stopped"
 	EventResumed   = "action.resumed"
 )

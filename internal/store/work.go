@@ -30,11 +30,12 @@ type Task struct {
 	Claim
 	access.Rectangle
 
-	JobID    string // ULID, for logs
-	Lane     Lane
-	Attempts int  // calls that carried these cells so far
-	Strikes  int  // calls in a row that a repeat may cure
-	Unsure   bool // an earlier call was sent, and nobody knows what became of it
+	JobID      string // ULID, for logs
+	Lane       Lane
+	UpdateRole bool // as in [NewJob]
+	Attempts   int  // calls that carried these cells so far
+	Strikes    int  // calls in a row that a repeat may cure
+	Unsure     bool // an earlier call was sent, and nobody knows what became of it
 }
 
 // ClaimRequest asks for a task at the generation it was queued with.
@@ -49,17 +50,13 @@ type ClaimRequest struct {
 const claimTask = `
 WITH claimed AS (
     UPDATE tasks t SET
-        state         = CASE WHEN j.status = 'canceling' THEN 'canceled' ELSE 'running' END,
-        finished_at   = CASE WHEN j.status = 'canceling' THEN now() END,
-        claimed_by    = CASE WHEN j.status = 'canceling' THEN NULL ELSE $4 END,
-        claimed_until = CASE WHEN j.status = 'canceling' THEN NULL ELSE now() + $5::interval END,
-        generation    = t.generation + 1
+        state = 'running', claimed_by = $4, claimed_until = now() + $5::interval, generation = t.generation + 1
     FROM jobs j
-    WHERE t.job_id = $1 AND t.no = $2 AND t.generation = $3 AND t.state = 'ready' AND j.id = t.job_id
-    RETURNING t.*, j.ulid, j.lane, j.status
+    WHERE t.job_id = $1 AND t.no = $2 AND t.generation = $3 AND t.state = 'ready' AND j.id = t.job_id AND j.status <> 'canceling'
+    RETURNING t.*, j.ulid, j.lane, j.status, j.update_role
 )
-SELECT state, generation, action, operation, principal_type, principals, resources, role, expires_on,
-       attempts, strikes, unsure, ulid, lane, status
+SELECT generation, action, operation, principal_type, principals, resources, role, expires_on,
+       attempts, strikes, unsure, ulid, lane, status, update_role
 FROM claimed`
 
 const startJob = `UPDATE jobs SET status = 'running', started_at = now() WHERE id = $1 AND status = 'queued'`
@@ -70,7 +67,6 @@ const startJob = `UPDATE jobs SET status = 'running', started_at = now() WHERE i
 func (s *Store) Claim(ctx context.Context, r ClaimRequest) (Task, error) {
 	task := Task{Claim: Claim{TaskRef: r.TaskRef}}
 	var (
-		state         string
 		status        JobStatus
 		principalType access.PrincipalType
 		principals    []string
@@ -78,15 +74,13 @@ func (s *Store) Claim(ctx context.Context, r ClaimRequest) (Task, error) {
 		expires       *time.Time
 	)
 	err := s.pool.QueryRow(ctx, claimTask, r.Job, r.No, r.Generation, r.Worker, r.Lease).Scan(
-		&state, &task.Generation, &task.Action, &task.Operation, &principalType, &principals, &resources, &task.Terms.Role, &expires,
-		&task.Attempts, &task.Strikes, &task.Unsure, &task.JobID, &task.Lane, &status)
+		&task.Generation, &task.Action, &task.Operation, &principalType, &principals, &resources, &task.Terms.Role, &expires,
+		&task.Attempts, &task.Strikes, &task.Unsure, &task.JobID, &task.Lane, &status, &task.UpdateRole)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return Task{}, fmt.Errorf("claiming the task: %w", ErrStale)
 	case err != nil:
 		return Task{}, outward("claiming the task", err)
-	case state == "canceled":
-		return Task{}, errors.Join(ErrStale, s.Finalize(ctx, r.Job))
 	case status == JobQueued:
 		if _, err := s.pool.Exec(ctx, startJob, r.Job); err != nil {
 			return Task{}, outward("starting the job", err)
@@ -116,7 +110,7 @@ func sides(typ access.PrincipalType, ids, keys []string) ([]access.Principal, []
 
 const beginCall = `
 INSERT INTO calls (job_id, task_no, generation, action, cells, worker)
-SELECT t.job_id, t.no, t.generation, t.action, t.cells, t.claimed_by
+SELECT t.job_id, t.no, t.generation, $5, t.cells, t.claimed_by
 FROM tasks t
 JOIN jobs j ON j.id = t.job_id
 WHERE t.job_id = $1 AND t.no = $2 AND t.generation = $3 AND t.state = 'running' AND t.claimed_until > now()
@@ -124,12 +118,20 @@ WHERE t.job_id = $1 AND t.no = $2 AND t.generation = $3 AND t.state = 'running' 
   AND ($4 OR NOT EXISTS (SELECT FROM action_stops s WHERE s.action = t.action))
 RETURNING id`
 
+// NewCall is a call about to be sent for a claimed task.
+type NewCall struct {
+	Claim
+
+	Action access.Action // of this call; a task may need another one to look something up
+	Probe  bool          // sent although the task's action is stopped
+}
+
 // BeginCall writes a call down before it is sent, and in the same statement
 // checks that it still may be: the claim is current, the job is not canceled,
-// the action is not stopped (a probe asks regardless of that). It returns
-// [ErrStale] when the call must not be sent.
-func (s *Store) BeginCall(ctx context.Context, c Claim, probe bool) (call int64, err error) {
-	err = s.pool.QueryRow(ctx, beginCall, c.Job, c.No, c.Generation, probe).Scan(&call)
+// the task's action is not stopped. It returns [ErrStale] when the call must
+// not be sent.
+func (s *Store) BeginCall(ctx context.Context, c NewCall) (call int64, err error) {
+	err = s.pool.QueryRow(ctx, beginCall, c.Job, c.No, c.Generation, c.Probe, c.Action).Scan(&call)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return 0, fmt.Errorf("writing the call down: %w", ErrStale)
 	}
@@ -144,12 +146,13 @@ type Answer struct {
 	APICode    string
 	Message    string
 	RequestID  string
+	Result     string // what it returned that must be kept, such as the id of an authorization
 	Took       time.Duration
 }
 
 const insertAnswer = `
-INSERT INTO answers (call_id, class, http_status, api_code, message, request_id, took)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+INSERT INTO answers (call_id, class, http_status, api_code, message, request_id, took, result)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 ON CONFLICT (call_id) DO NOTHING`
 
 // Answered records how a call ended when nothing else follows from it yet.
@@ -159,7 +162,7 @@ func (s *Store) Answered(ctx context.Context, a Answer) error {
 }
 
 func (a Answer) args() []any {
-	return []any{a.Call, a.Class, a.HTTPStatus, a.APICode, a.Message, a.RequestID, a.Took}
+	return []any{a.Call, a.Class, a.HTTPStatus, a.APICode, a.Message, a.RequestID, a.Took, a.Result}
 }
 
 // CellException is an exception of one cell of a task.
@@ -177,14 +180,14 @@ WITH finished AS (
     WHERE job_id = $1 AND no = $2 AND generation = $3 AND state = 'running'
     RETURNING job_id, no, first_change, last_change
 ), answered AS (
-    INSERT INTO answers (call_id, class, http_status, api_code, message, request_id, took)
-    VALUES ($5, $6, $7, $8, $9, $4, $10)
+    INSERT INTO answers (call_id, class, http_status, api_code, message, request_id, took, result)
+    VALUES ($5, $6, $7, $8, $9, $4, $10, $11)
     ON CONFLICT (call_id) DO NOTHING
 ), refused AS (
     INSERT INTO exceptions (job_id, change_no, task_no, status, code, message, retryable, api_code, request_id)
     SELECT c.job_id, c.no, f.no, x.status, x.code, x.message, x.retryable, x.api_code, x.request_id
     FROM finished f
-    CROSS JOIN unnest($11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::boolean[], $17::text[], $18::text[])
+    CROSS JOIN unnest($12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::boolean[], $18::text[], $19::text[])
         AS x (principal, resource, status, code, message, retryable, api_code, request_id)
     JOIN changes c ON c.job_id = f.job_id AND c.no BETWEEN f.first_change AND f.last_change
                   AND c.principal = x.principal AND c.resource_type || ':' || c.resource_id = x.resource
@@ -192,35 +195,53 @@ WITH finished AS (
 )
 SELECT (SELECT count(*) FROM finished), (SELECT count(*) FROM refused)`
 
-// Finish records in one statement that a task is over: its cells succeeded, but
-// for the exceptions given. It returns [ErrStale], having recorded the answer
-// and nothing else, when the claim was lost.
-func (s *Store) Finish(ctx context.Context, c Claim, a Answer, exceptions []CellException) error {
-	args := append([]any{c.Job, c.No, c.Generation, a.RequestID, a.Call, a.Class, a.HTTPStatus, a.APICode, a.Message, a.Took},
-		columns(exceptions)...)
-	var finished, refused int
-	finish := func(q interface {
-		QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-	},
-	) error {
-		if err := q.QueryRow(ctx, finishTask, args...).Scan(&finished, &refused); err != nil {
-			return err
-		}
-		if finished == 1 && refused != len(exceptions) {
-			return fmt.Errorf("%d of %d exceptions name a cell of task %d of job %d", refused, len(exceptions), c.No, c.Job)
-		}
-		return nil
-	}
+// Ending is what a task comes to.
+type Ending struct {
+	Exceptions []CellException // every other cell succeeded
+	Works      []SharedWork    // what a read found
+}
+
+// Finish records in one statement that a task is over, and in the same
+// transaction what a read found. It returns [ErrStale], having recorded the
+// answer and nothing else, when the claim was lost.
+func (s *Store) Finish(ctx context.Context, c Claim, a Answer, end Ending) error {
+	const what = "finishing the task"
+	var finished bool
 	var err error
-	if len(exceptions) == 0 { // nothing to undo: spare the round trips of a transaction
-		err = outward("finishing the task", finish(s.pool))
+	if len(end.Exceptions) == 0 && len(end.Works) == 0 { // nothing to undo: spare the round trips of a transaction
+		finished, err = finish(ctx, s.pool, c, a, nil)
+		err = outward(what, err)
 	} else {
-		err = s.inTx(ctx, "finishing the task", func(tx pgx.Tx) error { return finish(tx) })
+		err = s.inTx(ctx, what, func(tx pgx.Tx) (err error) {
+			finished, err = finish(ctx, tx, c, a, end.Exceptions)
+			if err != nil || !finished || len(end.Works) == 0 {
+				return err
+			}
+			return writeWorks(ctx, tx, c.TaskRef, end.Works)
+		})
 	}
-	if err == nil && finished == 0 {
-		return fmt.Errorf("finishing the task: %w", ErrStale)
+	if err == nil && !finished {
+		return fmt.Errorf("%s: %w", what, ErrStale)
 	}
 	return err
+}
+
+// querier is a pool or a transaction.
+type querier interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+func finish(ctx context.Context, q querier, c Claim, a Answer, exceptions []CellException) (bool, error) {
+	args := append([]any{c.Job, c.No, c.Generation, a.RequestID, a.Call, a.Class, a.HTTPStatus, a.APICode, a.Message, a.Took, a.Result},
+		columns(exceptions)...)
+	var finished, refused int
+	if err := q.QueryRow(ctx, finishTask, args...).Scan(&finished, &refused); err != nil {
+		return false, err
+	}
+	if finished == 1 && refused != len(exceptions) {
+		return false, fmt.Errorf("%d of %d exceptions name a cell of task %d of job %d", refused, len(exceptions), c.No, c.Job)
+	}
+	return finished == 1, nil
 }
 
 // columns turns exceptions into one array a column, for unnest.
@@ -257,26 +278,22 @@ type Again struct {
 
 const giveBack = `
 WITH j AS (
-    SELECT id, lane, status = 'canceling' AS canceling FROM jobs WHERE id = $1 FOR SHARE
+    SELECT id, lane, status = 'canceling' AS canceling FROM jobs WHERE id = $1
 ), back AS (
     UPDATE tasks t SET
-        state       = CASE WHEN j.canceling THEN 'canceled' ELSE 'ready' END,
-        finished_at = CASE WHEN j.canceling THEN now() END,
-        generation  = t.generation + 1,
-        attempts    = t.attempts + $4::int,
-        strikes     = t.strikes + $4::int,
-        unsure      = t.unsure OR $6,
-        due_at      = now() + $5::interval,
+        state = 'ready', generation = t.generation + 1, due_at = now() + $5::interval,
+        attempts = t.attempts + $4::int, strikes = t.strikes + $4::int, unsure = t.unsure OR $6,
         claimed_by = NULL, claimed_until = NULL
     FROM j
     WHERE t.job_id = j.id AND t.no = $2 AND t.generation = $3 AND t.state = 'running'
-    RETURNING t.generation, t.action, j.lane, t.state
+    RETURNING t.generation, t.action, j.lane, j.canceling
 )
-SELECT generation, action, lane, state = 'canceled' FROM back`
+SELECT generation, action, lane, canceling FROM back`
 
 // GiveBack returns a claimed task to the queue under a new generation and says
-// how to queue it. In a job that is being canceled the task is canceled instead
-// and ok is false. It returns [ErrStale] when the claim was lost.
+// how to queue it. In a job that is being canceled ok is false: the task is not
+// to be queued, and [Store.Finalize] ends it. It returns [ErrStale] when the
+// claim was lost.
 func (s *Store) GiveBack(ctx context.Context, c Claim, again Again) (q Queued, ok bool, err error) {
 	counts := 0
 	if again.Counts {

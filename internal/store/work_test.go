@@ -54,7 +54,7 @@ func TestFinishFailsExactlyTheNamedCells(t *testing.T) {
 	failure := store.CellException{Principal: "u2", Resource: qa("r2"), Exception: store.Exception{
 		Status: store.Failed, Code: "user_not_in_organization", Message: "gone", APICode: "User.Not.In.Organization", RequestID: "REQ-1",
 	}}
-	if err := w.Finish(t.Context(), task.Claim, answer, []store.CellException{failure}); err != nil {
+	if err := w.Finish(t.Context(), task.Claim, answer, store.Ending{Exceptions: []store.CellException{failure}}); err != nil {
 		t.Fatalf("Finish: %v", err)
 	}
 	if err := w.Finalize(t.Context(), created.Number); err != nil {
@@ -94,7 +94,7 @@ func TestExceptionOfAForeignCellIsRefusedWhole(t *testing.T) {
 	task := w.claim(t, store.TaskRef{Job: created.Number, No: 1}, 0)
 	answer := store.Answer{Call: w.begin(t, task.Claim), Class: "partial"}
 	foreign := store.CellException{Principal: "somebody", Resource: qa("r1"), Exception: store.Exception{Status: store.Failed}}
-	if err := w.Finish(t.Context(), task.Claim, answer, []store.CellException{foreign}); err == nil {
+	if err := w.Finish(t.Context(), task.Claim, answer, store.Ending{Exceptions: []store.CellException{foreign}}); err == nil {
 		t.Error("Finish took an exception of a cell that the task does not hold")
 	}
 	if got := w.counts(t, created.ID); got.Pending != 1 {
@@ -113,7 +113,7 @@ func TestLostClaimCanWriteNothing(t *testing.T) {
 	if _, err := w.sql.Exec(t.Context(), `UPDATE tasks SET claimed_until = now() - interval '1 second'`); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.BeginCall(t.Context(), lost.Claim, false); !errors.Is(err, store.ErrStale) {
+	if _, err := w.BeginCall(t.Context(), store.NewCall{Claim: lost.Claim, Action: access.SmartqAuthorize}); !errors.Is(err, store.ErrStale) {
 		t.Errorf("BeginCall after the lease = %v, want ErrStale", err)
 	}
 	if n, err := w.Reclaim(t.Context()); n != 1 || err != nil {
@@ -125,7 +125,7 @@ func TestLostClaimCanWriteNothing(t *testing.T) {
 	}
 
 	answer := store.Answer{Call: call, Class: "ok"}
-	if err := w.Finish(t.Context(), lost.Claim, answer, nil); !errors.Is(err, store.ErrStale) {
+	if err := w.Finish(t.Context(), lost.Claim, answer, store.Ending{}); !errors.Is(err, store.ErrStale) {
 		t.Errorf("Finish = %v, want ErrStale", err)
 	}
 	if _, _, err := w.GiveBack(t.Context(), lost.Claim, store.Again{}); !errors.Is(err, store.ErrStale) {
@@ -135,11 +135,35 @@ func TestLostClaimCanWriteNothing(t *testing.T) {
 	if _, err := w.Split(t.Context(), lost.Claim, answer, []store.Part{{Rectangle: first}, {Rectangle: second}}); !errors.Is(err, store.ErrStale) {
 		t.Errorf("Split = %v, want ErrStale", err)
 	}
-	if err := w.Finish(t.Context(), current.Claim, store.Answer{Call: w.begin(t, current.Claim), Class: "ok"}, nil); err != nil {
+	if err := w.Finish(t.Context(), current.Claim, store.Answer{Call: w.begin(t, current.Claim), Class: "ok"}, store.Ending{}); err != nil {
 		t.Errorf("Finish by the current claim: %v", err)
 	}
 	if got := w.counts(t, created.ID); got.Succeeded != 2 {
 		t.Errorf("counts = %+v, want both succeeded", got)
+	}
+}
+
+func TestReclaimRemembersWhatMayHaveHappened(t *testing.T) {
+	t.Parallel()
+	for class, want := range map[string]bool{"unknown_outcome": true, "transient": true, "throttled": false, "ok": false} {
+		t.Run(class, func(t *testing.T) {
+			t.Parallel()
+			w := setup(t)
+			created := w.create(t, grid([]string{"u1"}, []string{"r1"}))
+			lost := w.claim(t, store.TaskRef{Job: created.Number, No: 1}, 0)
+			if err := w.Answered(t.Context(), store.Answer{Call: w.begin(t, lost.Claim), Class: class}); err != nil {
+				t.Fatalf("Answered: %v", err)
+			}
+			if _, err := w.sql.Exec(t.Context(), `UPDATE tasks SET claimed_until = now() - interval '1 second'`); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.Reclaim(t.Context()); err != nil {
+				t.Fatalf("Reclaim: %v", err)
+			}
+			if task := w.claim(t, lost.TaskRef, lost.Generation+1); task.Unsure != want {
+				t.Errorf("after a worker died with an answer of class %s: unsure = %t, want %t", class, task.Unsure, want)
+			}
+		})
 	}
 }
 
@@ -175,7 +199,7 @@ func TestSplitKeepsEveryCell(t *testing.T) {
 	exceptions := []store.CellException{
 		{Principal: "u3", Resource: qa("r1"), Exception: store.Exception{Status: store.Unknown, Code: "outcome_unknown", RequestID: "REQ-9"}},
 	}
-	if err := w.Finish(t.Context(), gone.Claim, store.Answer{Call: w.begin(t, gone.Claim), Class: "ok"}, exceptions); err != nil {
+	if err := w.Finish(t.Context(), gone.Claim, store.Answer{Call: w.begin(t, gone.Claim), Class: "ok"}, store.Ending{Exceptions: exceptions}); err != nil {
 		t.Fatalf("Finish: %v", err)
 	}
 	statuses := map[int]store.Status{

@@ -14,11 +14,6 @@ import (
 	"github.com/usher-bi/usher/internal/store"
 )
 
-// authorizer is what a handler wants of Quick BI.
-type authorizer interface {
-	SmartqAuthorize(ctx context.Context, r quickbi.SmartqAuthorizeRequest) (quickbi.SmartqAuthorizeResponse, error)
-}
-
 // pacer lets calls through at the allowed rate.
 type pacer interface {
 	Wait(ctx context.Context) error
@@ -29,8 +24,9 @@ type pacer interface {
 type handler struct {
 	store    *store.Store
 	queue    *Queue
-	quickbi  authorizer
-	limiter  pacer
+	quickbi  *quickbi.Client
+	limiters map[access.Action]pacer // by operation, shared by all handlers of the process
+	trust    *trust
 	log      zerolog.Logger
 	metrics  *metrics
 	options  Options
@@ -88,42 +84,57 @@ func (h *handler) run(ctx context.Context, a attempt) error {
 // that settings allow, which is twice the time-out of one.
 func leaseMargin(lease time.Duration) time.Duration { return min(2*time.Second, lease/8) }
 
-// work sends a task until something other than a throttle follows from it.
+// work makes the calls of a task until it is over, given back or cut.
 func (h *handler) work(ctx context.Context, task store.Task, probe bool) error {
-	for throttles := 0; ; throttles++ {
-		if !h.mayBegin(ctx) {
+	s, throttles := h.first(task), 0
+	for {
+		if !h.mayBegin(ctx, s.action) {
 			if h.isStopping() {
-				return h.giveBack(ctx, task, store.Again{})
+				return h.giveBack(ctx, task, store.Again{Unsure: task.Unsure})
 			}
-			return h.giveBack(ctx, task, store.Again{Delay: notNow})
+			return h.giveBack(ctx, task, store.Again{Delay: notNow, Unsure: task.Unsure})
 		}
-		call, err := h.store.BeginCall(ctx, task.Claim, probe)
+		call, err := h.store.BeginCall(ctx, store.NewCall{Claim: task.Claim, Action: s.action, Probe: probe})
 		if errors.Is(err, store.ErrStale) { // lost, canceled or stopped
-			return h.giveBack(ctx, task, store.Again{Delay: notNow})
+			return h.giveBack(ctx, task, store.Again{Delay: notNow, Unsure: task.Unsure})
 		}
 		if err != nil {
 			return err
 		}
-		r := h.send(ctx, task, call)
-		v := judge(task, r, h.options.MaxStrikes)
-		h.report(ctx, task, r, v)
-		if v.kind != hold {
+		r := send(ctx, s, call)
+		v := h.doubted(ctx, task, r, s.judge(r))
+		h.report(ctx, task, s.action, r, v)
+		switch v.kind {
+		case another:
+			task.Unsure = task.Unsure || s.action == task.Action && r.err != nil && mayHaveHappened(task, r, quickbi.Explain(r.err))
+			s, throttles = v.next, 0
+			if err := h.answered(ctx, r.answer); err != nil {
+				return err
+			}
+		case hold:
+			wait := max(v.wait, throttleWait(throttles))
+			throttles++
+			h.limiters[s.action].Freeze(wait)
+			if err := h.answered(ctx, r.answer); err != nil {
+				return err
+			}
+			if h.timeLeft(ctx) < wait {
+				return h.giveBack(ctx, task, store.Again{Delay: wait, Unsure: task.Unsure})
+			}
+		default:
 			return h.carryOut(ctx, task, r, v, probe)
-		}
-		wait := max(v.wait, throttleWait(throttles))
-		h.limiter.Freeze(wait)
-		if err := h.record(ctx, func(ctx context.Context) error { return h.store.Answered(ctx, r.answer) }); err != nil {
-			return err
-		}
-		if h.timeLeft(ctx) < wait {
-			return h.giveBack(ctx, task, store.Again{Delay: wait})
 		}
 	}
 }
 
+// answered records how a call ended when the task goes on.
+func (h *handler) answered(ctx context.Context, a store.Answer) error {
+	return h.record(ctx, func(ctx context.Context) error { return h.store.Answered(ctx, a) })
+}
+
 // throttleWait is how long to freeze an action when Quick BI throttled it and
 // did not say for how long.
-func throttleWait(throttles int) time.Duration { return backoff(min(throttles, 5)) / 2 }
+func throttleWait(throttles int) time.Duration { return backoff(time.Second, min(throttles, 5)) / 2 }
 
 // timeLeft is how long the claim is good for waiting, with a call still to come.
 func (h *handler) timeLeft(ctx context.Context) time.Duration {
@@ -133,7 +144,7 @@ func (h *handler) timeLeft(ctx context.Context) time.Duration {
 
 // mayBegin waits for the turn of one call. It reports false when the worker is
 // stopping or the claim would not outlive the call: then nothing may be sent.
-func (h *handler) mayBegin(ctx context.Context) bool {
+func (h *handler) mayBegin(ctx context.Context, action access.Action) bool {
 	ctx, cancel := context.WithTimeout(ctx, max(0, h.timeLeft(ctx)))
 	defer cancel()
 	begun := make(chan struct{})
@@ -146,7 +157,7 @@ func (h *handler) mayBegin(ctx context.Context) bool {
 		}
 	}()
 	start := time.Now()
-	err := h.limiter.Wait(ctx)
+	err := h.limiters[action].Wait(ctx)
 	h.metrics.waited.Observe(time.Since(start).Seconds())
 	return err == nil && !h.isStopping()
 }
@@ -167,10 +178,10 @@ const notNow = 5 * time.Second
 
 // send sends the call that was written down. It is never cut short by a stop:
 // what has begun is finished and recorded.
-func (h *handler) send(ctx context.Context, task store.Task, call int64) reply {
+func send(ctx context.Context, s step, call int64) reply {
 	start := time.Now()
-	resp, err := h.quickbi.SmartqAuthorize(ctx, request(task.Rectangle))
-	return reply{failures: resp.Failures, answer: answerOf(call, resp, err, time.Since(start)), err: err}
+	out, err := s.send(ctx)
+	return reply{outcome: out, answer: answerOf(call, out, err, time.Since(start)), err: err}
 }
 
 // carryOut records what follows from a reply.
@@ -181,7 +192,7 @@ func (h *handler) carryOut(ctx context.Context, task store.Task, r reply, v verd
 	switch v.kind {
 	case finish:
 		err := h.record(ctx, func(ctx context.Context) error {
-			return h.store.Finish(ctx, task.Claim, r.answer, v.exceptions)
+			return h.store.Finish(ctx, task.Claim, r.answer, store.Ending{Exceptions: v.exceptions, Works: v.works})
 		})
 		if err != nil {
 			return err
@@ -193,7 +204,7 @@ func (h *handler) carryOut(ctx context.Context, task store.Task, r reply, v verd
 		h.stop(ctx, task.Action, r.answer, v.meaning)
 		fallthrough
 	default:
-		if err := h.record(ctx, func(ctx context.Context) error { return h.store.Answered(ctx, r.answer) }); err != nil {
+		if err := h.answered(ctx, r.answer); err != nil {
 			return err
 		}
 		return h.giveBack(ctx, task, v.again)
@@ -295,15 +306,20 @@ func (h *handler) resume(ctx context.Context, action access.Action) {
 
 // report writes one line and the metrics of one call. Ids of people stay out of
 // both.
-func (h *handler) report(ctx context.Context, task store.Task, r reply, v verdict) {
-	h.metrics.calls.WithLabelValues(string(task.Action), r.answer.Class).Inc()
-	h.metrics.took.WithLabelValues(string(task.Action)).Observe(r.answer.Took.Seconds())
-	h.metrics.cells.WithLabelValues(string(task.Action)).Add(float64(task.Cells()))
+func (h *handler) report(ctx context.Context, task store.Task, action access.Action, r reply, v verdict) {
+	h.metrics.calls.WithLabelValues(string(action), r.answer.Class).Inc()
+	h.metrics.took.WithLabelValues(string(action)).Observe(r.answer.Took.Seconds())
+	h.metrics.cells.WithLabelValues(string(action)).Add(float64(task.Cells()))
 	level := zerolog.InfoLevel
 	if v.kind == repeat || v.kind == cut || len(v.exceptions) > 0 {
 		level = zerolog.WarnLevel
 	}
-	zerolog.Ctx(ctx).WithLevel(level).Str("action", string(task.Action)).Int("cells", task.Cells()).Str("class", r.answer.Class).
+	zerolog.Ctx(ctx).WithLevel(level).Str("action", string(action)).Int("cells", task.Cells()).Str("class", r.answer.Class).
 		Str("api_code", r.answer.APICode).Str("request_id", r.answer.RequestID).Int("failed", len(v.exceptions)).
 		Dur("took", r.answer.Took).Msg("call answered")
+}
+
+// endOf is the last instant of a day where Quick BI counts days.
+func (h *handler) endOf(d access.Date) time.Time {
+	return time.Date(d.Year, d.Month, d.Day+1, 0, 0, 0, 0, h.options.Location).Add(-time.Millisecond)
 }

@@ -45,12 +45,18 @@ func (w *Worker) sweep(ctx context.Context) error {
 	return nil
 }
 
-// page is how many due tasks are read at once.
+// page is how many due tasks are looked up at once.
 const page = 1000
 
-// requeue puts every task that has been due for a while into the queue again.
-// Redis has most of them already and leaves them as they are; those that it
-// forgot, or that a dying process never put there, come back.
+// stuckAfter is how many rounds a task may be due and in a worker's hands, as
+// Redis sees it, while Postgres knows of no claim.
+const stuckAfter = 4
+
+// requeue puts tasks that have been due for a while, and that Redis does not
+// hold, into the queue again: it forgot them, or a dying process never put them
+// there. A task that Redis believes to be in a worker's hands, while nobody has
+// claimed it, gets a new generation first: a worker died between the two, or the
+// entry lost its lease and would stay for ever.
 func (w *Worker) requeue(ctx context.Context) error {
 	var after store.TaskRef
 	for {
@@ -58,8 +64,32 @@ func (w *Worker) requeue(ctx context.Context) error {
 		if err != nil || len(due) == 0 {
 			return err
 		}
-		if err := w.queue.Put(ctx, due); err != nil {
+		fates, err := w.queue.fates(ctx, due)
+		if err != nil {
 			return err
+		}
+		var lost, renew []store.Queued
+		for i, t := range due {
+			switch {
+			case fates[i] == forgotten:
+				lost = append(lost, t)
+			case fates[i] == stuck && -t.Delay >= stuckAfter*w.options.Sweep:
+				renew = append(renew, t)
+			}
+		}
+		if len(renew) > 0 {
+			renewed, err := w.store.Renew(ctx, renew)
+			if err != nil {
+				return err
+			}
+			lost = append(lost, renewed...)
+		}
+		if err := w.queue.Put(ctx, lost); err != nil {
+			return err
+		}
+		if len(lost) > 0 {
+			w.metrics.repairs.WithLabelValues("task_requeued").Add(float64(len(lost)))
+			w.log.Warn().Int("tasks", len(lost)).Int("stuck", len(renew)).Msg("tasks that Redis had lost are queued again")
 		}
 		after = due[len(due)-1].TaskRef
 	}

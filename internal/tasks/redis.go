@@ -15,6 +15,18 @@ import (
 // ErrRedisUnavailable means that Redis could not be asked.
 var ErrRedisUnavailable = errors.New("redis is unavailable")
 
+// errRedisURL quotes nothing of the URL, which may hold a password.
+var errRedisURL = errors.New("not a Redis URL; write e.g. redis://user:password@host:6379/0, with special characters of the password percent-encoded")
+
+// CheckRedisURL reports whether rawURL can be used at all. It sends nothing.
+func CheckRedisURL(rawURL string) error {
+	client, err := newRedis(rawURL)
+	if err != nil {
+		return err
+	}
+	return client.Close()
+}
+
 // OpenRedis connects to rawURL: redis://, rediss://, unix:// or
 // redis-socket:// (a socket's path, ?db=N), redis-sentinel:// (a list of
 // sentinels, /N, ?master=NAME). It asks Redis once, so that a wrong address
@@ -51,7 +63,7 @@ func newRedis(rawURL string) (redis.UniversalClient, error) {
 	}
 	opts, err := redis.ParseURL(rawURL)
 	if err != nil {
-		return nil, fmt.Errorf("reading the Redis URL: %w", withoutURL(err))
+		return nil, errRedisURL // what the parser says may quote a password
 	}
 	opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return redis.NewClient(opts), nil
@@ -60,11 +72,11 @@ func newRedis(rawURL string) (redis.UniversalClient, error) {
 func newSentinel(rawURL string) (redis.UniversalClient, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
-		return nil, fmt.Errorf("reading the Redis URL: %w", withoutURL(err))
+		return nil, errRedisURL
 	}
 	opts := &redis.FailoverOptions{MasterName: u.Query().Get("master"), SentinelAddrs: strings.Split(u.Host, ",")}
 	if opts.MasterName == "" {
-		return nil, errors.New("reading the Redis URL: redis-sentinel:// needs ?master=NAME")
+		return nil, fmt.Errorf("%w: redis-sentinel:// needs ?master=NAME", errRedisURL)
 	}
 	if u.User != nil {
 		opts.Username = u.User.Username()
@@ -72,16 +84,8 @@ func newSentinel(rawURL string) (redis.UniversalClient, error) {
 	}
 	if db := strings.Trim(u.Path, "/"); db != "" {
 		if opts.DB, err = strconv.Atoi(db); err != nil {
-			return nil, fmt.Errorf("reading the Redis URL: %q is not a database number", db)
+			return nil, fmt.Errorf("%w: what follows the last slash is not a database number", errRedisURL)
 		}
 	}
 	return redis.NewFailoverClient(opts), nil
-}
-
-// withoutURL takes the URL, and with it a password, out of a parse error.
-func withoutURL(err error) error {
-	if bad, ok := errors.AsType[*url.Error](err); ok {
-		return bad.Err
-	}
-	return err
 }

@@ -13,13 +13,21 @@ import (
 // they mean — a user without a resource, a dataset's Q&A resource in a call of
 // several datasets, an id that was not sent — leave the changes they may mean
 // open: those are sent again in smaller calls, where a row can mean only one.
-func settle(task store.Task, r reply) verdict {
+//
+// A row that says "not now" is no failure as long as there are tries left.
+func (h *handler) settle(task store.Task, r reply) verdict {
 	g := newGrid(task.Rectangle)
+	later := false
 	for _, row := range r.failures {
 		m := quickbi.MeaningOfDetail(row.DetailMessage)
+		if (m.Class == quickbi.ClassThrottled || m.Class == quickbi.ClassTransient) && task.Strikes+1 < h.options.MaxStrikes {
+			later = true
+			g.open(g.users(row.UserID), g.resources(row))
+			continue
+		}
 		e := exception(m, r)
 		e.Message, e.APICode = row.DetailMessage, quickbi.CodeOfDetail(row.DetailMessage)
-		if m.Class == quickbi.ClassUserGone && task.Operation == access.Revoke {
+		if asGoodAsDone(task.Operation, m.Class) {
 			e.Status = store.NoChange
 		}
 		g.mark(row, e)
@@ -27,7 +35,17 @@ func settle(task store.Task, r reply) verdict {
 	if !g.anyOpen() {
 		return verdict{kind: finish, exceptions: g.exceptions(task.Rectangle)}
 	}
-	return verdict{kind: cut, parts: g.parts()}
+	again := store.Again{Delay: backoff(h.options.Backoff, task.Strikes), Counts: true, Unsure: true}
+	if later && g.allOpen() {
+		return verdict{kind: repeat, again: again}
+	}
+	v := verdict{kind: cut, parts: g.parts()}.unsure(true) // they were sent, and the rows do not say which was refused
+	for i := range v.parts {
+		if later && !v.parts[i].Done {
+			v.parts[i].Delay, v.parts[i].Strikes = again.Delay, task.Strikes+1
+		}
+	}
+	return v
 }
 
 // cell is what is known of one change of a call that was carried out.
@@ -59,11 +77,27 @@ func (g *grid) mark(row quickbi.SmartqFailure, e store.Exception) {
 		}
 		return
 	}
+	g.open(users, resources)
+}
+
+// open marks cells of which it is not known what became.
+func (g *grid) open(users, resources []int) {
 	for _, u := range users {
 		for _, res := range resources {
 			g.cells[u][res].open = true
 		}
 	}
+}
+
+func (g *grid) allOpen() bool {
+	for i := range g.cells {
+		for j := range g.cells[i] {
+			if !g.isOpen(i, j) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // users lists the principals that a row's user id can mean: the one it names,

@@ -21,7 +21,8 @@ type Submission struct {
 	Lane        store.Lane
 	Key         string // idempotency key; "" means the fingerprint
 	Fingerprint string // equal for equal rows of equal source
-	ParentID    string // ULID of the job that this one retries; "" for none
+	ParentID    string // ULID of the job that this one retries or reads for; "" for none
+	UpdateRole  bool   // members of a workspace whose role differs are given the new one
 	Header      []string
 	Input       store.Input
 	Rows        []SubmittedRow
@@ -33,6 +34,7 @@ type SubmittedRow struct {
 	store.Row
 
 	Settled *store.Exception
+	Unsure  bool // it was sent before, and nobody knows what became of it
 }
 
 // Submitter turns submissions into jobs.
@@ -87,7 +89,7 @@ func (s *Submitter) Submit(ctx context.Context, sub Submission) (Submitted, erro
 func plan(sub Submission) store.NewJob {
 	job := store.NewJob{
 		Source: sub.Source, RequestedBy: sub.RequestedBy, Reason: sub.Reason, Lane: sub.Lane,
-		IdempotencyKey: sub.Key, Fingerprint: sub.Fingerprint, ParentID: sub.ParentID,
+		IdempotencyKey: sub.Key, Fingerprint: sub.Fingerprint, ParentID: sub.ParentID, UpdateRole: sub.UpdateRole,
 		Header: sub.Header, Input: sub.Input, Changes: make([]store.NewChange, 0, len(sub.Rows)),
 	}
 	if job.IdempotencyKey == "" {
@@ -95,10 +97,12 @@ func plan(sub Submission) store.NewJob {
 	}
 	changes, rows := open(sub.Rows)
 	for i, t := range split.Tasks(changes) {
-		job.Tasks = append(job.Tasks, store.NewTask{Rectangle: t.Rectangle, FirstChange: len(job.Changes)})
+		task := store.NewTask{Rectangle: t.Rectangle, FirstChange: len(job.Changes)}
 		for _, at := range t.Changes {
+			task.Unsure = task.Unsure || sub.Rows[rows[at]].Unsure
 			job.Changes = append(job.Changes, store.NewChange{Row: sub.Rows[rows[at]].Row, Task: i})
 		}
+		job.Tasks = append(job.Tasks, task)
 	}
 	for _, r := range sub.Rows {
 		if r.Settled != nil {
@@ -188,18 +192,19 @@ func (s *Submitter) Retry(ctx context.Context, r RetryRequest) (Submitted, error
 		return Submitted{}, ErrNothingToRetry
 	}
 	sub := Submission{
-		Source: parent.Source, RequestedBy: r.RequestedBy, Reason: r.Reason, Lane: parent.Lane, ParentID: parent.ID,
+		Source: parent.Source, RequestedBy: r.RequestedBy, Reason: r.Reason, Lane: parent.Lane, ParentID: parent.ID, UpdateRole: parent.UpdateRole,
 		Header: header, Input: store.Input{SHA256: parent.Input.SHA256, Encoding: parent.Input.Encoding, Delimiter: parent.Input.Delimiter},
 	}
 	hash := sha256.New()
 	fmt.Fprintf(hash, "retry of %s\n", parent.ID)
 	var invalid []InvalidRow
 	for _, row := range rows {
-		if problems := row.Change.Problems(r.Today); problems != nil {
-			invalid = append(invalid, InvalidRow{Row: row, Problems: problems})
+		problems := row.Change.Problems(r.Today)
+		if problems != nil && row.Change.Operation != access.Read { // a read is never a row of an input
+			invalid = append(invalid, InvalidRow{Row: row.Row, Problems: problems})
 		}
 		fmt.Fprintln(hash, row.Line)
-		sub.Rows = append(sub.Rows, SubmittedRow{Row: row})
+		sub.Rows = append(sub.Rows, SubmittedRow{Row: row.Row, Unsure: row.Unknown})
 	}
 	if invalid != nil {
 		return Submitted{}, &RetryInvalidError{Rows: invalid}

@@ -3,6 +3,7 @@ package tasks
 import (
 	"errors"
 	"math/rand/v2"
+	"net/http"
 	"strings"
 	"time"
 
@@ -11,19 +12,14 @@ import (
 	"github.com/usher-bi/usher/internal/store"
 )
 
-// reply is how one call for a task ended.
-type reply struct {
-	failures []quickbi.SmartqFailure // of a call that was carried out
-	answer   store.Answer            // for the record
-	err      error                   // nil: carried out, in whole or in part
-}
-
-// verdict is what follows from a reply. Exactly one of the kinds holds.
+// verdict is what follows from a reply.
 type verdict struct {
 	kind       verdictKind
 	exceptions []store.CellException // finish: every other cell succeeded
+	works      []store.SharedWork    // finish: what a read found
 	parts      []store.Part          // cut: together they are the task
 	again      store.Again           // repeat
+	next       step                  // another
 	wait       time.Duration         // hold: for everyone
 	meaning    quickbi.Meaning       // stop: why
 }
@@ -31,17 +27,18 @@ type verdict struct {
 type verdictKind int
 
 const (
-	finish verdictKind = iota + 1 // the task is over
-	cut                           // it goes on in parts
-	repeat                        // it is sent again later
-	hold                          // it is sent again after a throttle; costs no attempt
-	stop                          // the account is refused: nobody's row fails for it
+	finish  verdictKind = iota + 1 // the task is over
+	cut                            // it goes on in parts
+	repeat                         // it is sent again later
+	another                        // it goes on at once with another call
+	hold                           // the same call again after a throttle; costs no attempt
+	stop                           // the account is refused: nobody's row fails for it
 )
 
 // judge is the only place that decides what an answer means for a task.
-func judge(task store.Task, r reply, maxStrikes int) verdict {
+func (h *handler) judge(task store.Task, r reply) verdict {
 	if r.err == nil {
-		return settle(task, r)
+		return h.settle(task, r)
 	}
 	m := quickbi.Explain(r.err)
 	switch m.Class {
@@ -50,7 +47,7 @@ func judge(task store.Task, r reply, maxStrikes int) verdict {
 	case quickbi.ClassAccount:
 		return verdict{kind: stop, meaning: m}
 	case quickbi.ClassTransient, quickbi.ClassUnknownOutcome:
-		return passing(task, r, m, maxStrikes)
+		return h.passing(task, r, m)
 	default:
 		return refused(task, r, m)
 	}
@@ -68,22 +65,25 @@ func triesOf(part access.Rectangle) int {
 
 // passing judges what a repeat may cure: bounded repeats, then smaller parts
 // (something in the call may be what breaks it), then a failure to retry later.
-// SmartqAuthorize may be repeated after an unknown outcome: granting again sets
-// the same expiry, revoking what is gone is skipped.
-func passing(task store.Task, r reply, m quickbi.Meaning, maxStrikes int) verdict {
-	unsure := m.Class == quickbi.ClassUnknownOutcome
+// What must not be repeated blindly is looked for before it is sent again, and
+// once more when there are no tries left.
+func (h *handler) passing(task store.Task, r reply, m quickbi.Meaning) verdict {
+	unsure := mayHaveHappened(task, r, m)
 	switch {
-	case task.Strikes+1 < maxStrikes:
-		delay := max(retryAfter(r.err), backoff(task.Strikes))
+	case task.Strikes+1 < h.options.MaxStrikes:
+		delay := max(retryAfter(r.err), backoff(h.options.Backoff, task.Strikes))
 		return verdict{kind: repeat, again: store.Again{Delay: delay, Counts: true, Unsure: unsure}}
 	case task.Cells() > 1:
 		first, second := task.Halves()
 		v := cutInto(first, second)
 		for i := range v.parts {
-			v.parts[i].Strikes = max(0, maxStrikes-triesOf(v.parts[i].Rectangle))
+			v.parts[i].Strikes = max(0, h.options.MaxStrikes-triesOf(v.parts[i].Rectangle))
 			v.parts[i].Unsure = unsure || task.Unsure
+			v.parts[i].Delay = max(retryAfter(r.err), backoff(h.options.Backoff, min(task.Strikes, cutPause)))
 		}
 		return v
+	case (unsure || task.Unsure) && !repeatable(task.Action):
+		return verdict{kind: another, next: h.lookFor(task, func(f finding) verdict { return lastWord(task, r, m, f) })}
 	default:
 		e := exception(m, r)
 		if unsure || task.Unsure {
@@ -93,36 +93,91 @@ func passing(task store.Task, r reply, m quickbi.Meaning, maxStrikes int) verdic
 	}
 }
 
+// cutPause bounds the pause before the parts of a call that kept failing, so
+// that a culprit among a hundred is found within a minute.
+const cutPause = 3
+
+// codeUnreachable is quickbi's code for a request that certainly never left.
+const codeUnreachable = "quickbi_unreachable"
+
+// mayHaveHappened reports whether a call that failed for a passing reason may
+// have been carried out. An error that Quick BI itself words says that it was
+// not; a gateway's does not know what became of what it passed on. Of a grant
+// that must not be doubled nothing is taken on trust, where a look can tell.
+func mayHaveHappened(task store.Task, r reply, m quickbi.Meaning) bool {
+	if m.Class == quickbi.ClassUnknownOutcome {
+		return true
+	}
+	if !repeatable(task.Action) && provable(task) {
+		return m.Code != codeUnreachable
+	}
+	switch r.answer.HTTPStatus {
+	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout:
+		return r.answer.APICode == "" || r.answer.APICode == "InternalError"
+	default:
+		return false
+	}
+}
+
+// lastWord ends a grant of a work that ran out of tries and may have been
+// carried out.
+func lastWord(task store.Task, r reply, m quickbi.Meaning, f finding) verdict {
+	e := exception(m, r)
+	switch f {
+	case present:
+		return verdict{kind: finish}
+	case absent:
+		e.Retryable = true
+	default:
+		e.Status, e.Code, e.Retryable = store.Unknown, codeOutcomeUnknown, true
+	}
+	return verdict{kind: finish, exceptions: everyCell(task.Rectangle, e)}
+}
+
 const (
 	// codeOutcomeUnknown marks a change that was sent, but of which no answer ever
 	// told what became of it.
 	codeOutcomeUnknown = "outcome_unknown"
 
-	// codeInvalidExpiry is quickbi's code for a date that Quick BI refuses. All
+	// These are quickbi's codes for a date and a role that Quick BI refuses. All
 	// changes of a call share theirs, so no smaller call would fare better.
 	codeInvalidExpiry = "invalid_expiry"
+	codeInvalidRole   = "invalid_role"
 )
 
 // refused judges a refusal of the whole call for something in it. A culprit
 // that stands alone fails; otherwise the call is cut so that the innocent go
 // through.
 func refused(task store.Task, r reply, m quickbi.Meaning) verdict {
-	aboutUser := m.Class == quickbi.ClassUser || m.Class == quickbi.ClassUserGone
-	aboutResource := m.Class == quickbi.ClassResource
+	about := m.Class
+	if about == quickbi.ClassRequest || about == quickbi.ClassUnrecognised { // the message may say what the code does not
+		about = quickbi.MeaningOfDetail(r.answer.Message).Class
+	}
+	aboutUser := about == quickbi.ClassUser || about == quickbi.ClassUserGone
+	aboutResource := about == quickbi.ClassResource || about == quickbi.ClassWorkGone
 	switch {
-	case task.Cells() == 1, aboutUser && len(task.Principals) == 1, aboutResource && len(task.Resources) == 1, m.Code == codeInvalidExpiry:
+	case task.Cells() == 1, aboutUser && len(task.Principals) == 1, aboutResource && len(task.Resources) == 1, m.Code == codeInvalidExpiry, m.Code == codeInvalidRole:
 		e := exception(m, r)
-		if m.Class == quickbi.ClassUserGone && task.Operation == access.Revoke {
-			e.Status = store.NoChange // who is not there has no access
+		if asGoodAsDone(task.Operation, m.Class) {
+			e.Status = store.NoChange
 		}
 		return verdict{kind: finish, exceptions: everyCell(task.Rectangle, e)}
 	case aboutUser:
-		return cutInto(divide(task.Rectangle, r.answer.Message, byPrincipal))
+		return cutInto(divide(task.Rectangle, r.answer.Message, byPrincipal)).unsure(task.Unsure)
 	case aboutResource:
-		return cutInto(divide(task.Rectangle, r.answer.Message, byResource))
+		return cutInto(divide(task.Rectangle, r.answer.Message, byResource)).unsure(task.Unsure)
 	default:
-		return cutInto(task.Halves())
+		return cutInto(task.Halves()).unsure(task.Unsure)
 	}
+}
+
+// asGoodAsDone reports whether a refusal says that what was asked for is so
+// already: who is not there has no access, who has the role needs no other.
+func asGoodAsDone(op access.Operation, class quickbi.Class) bool {
+	if op == access.Revoke {
+		return class == quickbi.ClassUserGone || class == quickbi.ClassNotMember
+	}
+	return op == access.Grant && class == quickbi.ClassSatisfied
 }
 
 // side tells how to see one side of a rectangle, and how to replace it.
@@ -199,6 +254,14 @@ func idByte(b byte) bool {
 	return b >= '0' && b <= '9' || b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b == '-' || b == '_'
 }
 
+// unsure marks the parts that are left to send as possibly carried out already.
+func (v verdict) unsure(may bool) verdict {
+	for i := range v.parts {
+		v.parts[i].Unsure = v.parts[i].Unsure || may && !v.parts[i].Done
+	}
+	return v
+}
+
 func cutInto(rectangles ...access.Rectangle) verdict {
 	v := verdict{kind: cut}
 	for _, r := range rectangles {
@@ -250,28 +313,23 @@ func retryAfter(err error) time.Duration {
 	return 0
 }
 
-const (
-	backoffFirst = time.Second
-	backoffMost  = time.Minute
-)
+// backoffMost bounds the pause between two tries.
+const backoffMost = time.Minute
 
-// backoff is how long to wait after so many strikes: doubling, and half of it
-// random, so that tasks that failed together do not return together.
-func backoff(strikes int) time.Duration {
-	d := backoffMost
-	if strikes < 6 {
-		d = min(backoffMost, backoffFirst<<strikes)
-	}
+// backoff is how long to wait after so many strikes: doubling from first, and
+// half of it random, so that tasks that failed together do not return together.
+func backoff(first time.Duration, strikes int) time.Duration {
+	d := min(backoffMost, first<<min(strikes, 16))
 	return d/2 + rand.N(d/2+1)
 }
 
 // answerOf puts how a call ended into words for the record.
-func answerOf(call int64, resp quickbi.SmartqAuthorizeResponse, err error, took time.Duration) store.Answer {
+func answerOf(call int64, out outcome, err error, took time.Duration) store.Answer {
 	a := store.Answer{
-		Call: call, Class: string(quickbi.Classify(err)), HTTPStatus: resp.HTTPStatus, RequestID: resp.RequestID, Took: took,
+		Call: call, Class: string(quickbi.Classify(err)), HTTPStatus: out.HTTPStatus, RequestID: out.RequestID, Result: out.result, Took: took,
 	}
 	if err == nil {
-		if len(resp.Failures) > 0 {
+		if len(out.failures) > 0 {
 			a.Class = classPartial
 		}
 		return a
@@ -290,25 +348,3 @@ func answerOf(call int64, resp quickbi.SmartqAuthorizeResponse, err error, took 
 
 // classPartial is recorded for a call that was carried out but for some rows.
 const classPartial = "partial"
-
-// request is the SmartqAuthorize call of a rectangle.
-func request(r access.Rectangle) quickbi.SmartqAuthorizeRequest {
-	req := quickbi.SmartqAuthorizeRequest{Operation: quickbi.SmartqGrant, ExpireDay: r.Terms.ExpiresOn.String()}
-	if r.Operation == access.Revoke {
-		req.Operation = quickbi.SmartqRevoke
-	}
-	for _, p := range r.Principals {
-		req.UserIDs = append(req.UserIDs, p.ID)
-	}
-	for _, res := range r.Resources {
-		switch res.Type {
-		case access.QAResource:
-			req.LlmCubes = append(req.LlmCubes, res.ID)
-		case access.QATheme:
-			req.LlmCubeThemes = append(req.LlmCubeThemes, res.ID)
-		case access.Dataset:
-			req.CubeIDs = append(req.CubeIDs, res.ID)
-		}
-	}
-	return req
-}

@@ -34,9 +34,16 @@ func taskOf(users []string, typ access.ResourceType, resources []string) store.T
 	return task
 }
 
+// judge is what a handler decides that gives up after three strikes.
+func judge(task store.Task, r reply) verdict {
+	return (&handler{options: Options{MaxStrikes: 3}.withDefaults()}).judge(task, r)
+}
+
+func rows(failures []quickbi.SmartqFailure) reply { return reply{outcome: outcome{failures: failures}} }
+
 func refusal(code, message string) reply {
 	err := &quickbi.Error{Code: code, Message: message, HTTPStatus: 400, RequestID: "REQ"}
-	return reply{err: err, answer: answerOf(1, quickbi.SmartqAuthorizeResponse{}, err, time.Millisecond)}
+	return reply{err: err, answer: answerOf(1, outcome{}, err, time.Millisecond)}
 }
 
 // describe writes the parts of a verdict as "u1+u2×r1", with what is over and
@@ -73,13 +80,15 @@ func TestRefusalOfAWholeCall(t *testing.T) {
 		{"a name within a longer one is no name", "UserRoleConfig.NotContain.Function", "The user u34 does not.", 4, 1, []string{"u1+u2×r1", "u3+u4×r1"}},
 		{"everybody named", "UserRoleConfig.NotContain.Function", "Users u1, u2.", 2, 1, []string{"u1×r1", "u2×r1"}},
 		{"named resource", "Application.Object.NotExist", "r2 is gone", 2, 3, []string{"u1+u2×r2", "u1+u2×r1+r3"}},
+		{"a parameter that the message explains", "Invalid.Parameter.Error", "The Q&A resource does not exist.", 4, 2, []string{"u1+u2+u3+u4×r1", "u1+u2+u3+u4×r2"}},
+		{"a role is every cell's", "User.RoleType.Valid", "", 4, 1, nil},
 		{"a parameter", "Invalid.Parameter.Error", "", 2, 4, []string{"u1+u2×r1+r2", "u1+u2×r3+r4"}},
 		{"a code nobody knows", "Brand.New.Error", "", 2, 1, []string{"u1×r1", "u2×r1"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			task := taskOf(names("u", tt.users), access.QAResource, names("r", tt.res))
-			v := judge(task, refusal(tt.code, tt.message), 3)
+			v := judge(task, refusal(tt.code, tt.message))
 			if diff := cmp.Diff(tt.want, describe(v)); diff != "" {
 				t.Errorf("parts (-want +got):\n%s", diff)
 			}
@@ -95,17 +104,57 @@ func TestRefusalOfAWholeCall(t *testing.T) {
 	}
 }
 
+func TestWhatMayHaveHappenedIsNotForgotten(t *testing.T) {
+	t.Parallel()
+
+	pair := taskOf(names("u", 2), access.QAResource, names("r", 1))
+	pair.Unsure = true
+	for _, v := range []verdict{
+		judge(pair, refusal("User.Not.In.Organization", "")),
+		judge(pair, refusal("Brand.New.Error", "")),
+		judge(pair, rows([]quickbi.SmartqFailure{{UserID: "stranger"}})),
+	} {
+		for _, p := range v.parts {
+			if !p.Unsure {
+				t.Errorf("%v: a part forgot that an earlier call may have been carried out", describe(v))
+			}
+		}
+	}
+	pair.Unsure = false
+	for _, p := range judge(pair, rows([]quickbi.SmartqFailure{{UserID: "stranger"}})).parts {
+		if !p.Unsure {
+			t.Error("a part of a call that was carried out, but for a row that may mean anybody, may have been carried out")
+		}
+	}
+	for status, want := range map[int]bool{500: true, 502: true, 503: false, 504: true} {
+		err := &quickbi.AnswerError{Kind: quickbi.AnswerHTML, HTTPStatus: status}
+		v := judge(pair, reply{err: err, answer: answerOf(1, outcome{}, err, time.Second)})
+		if v.again.Unsure != want {
+			t.Errorf("after a page with status %d: unsure = %t, want %t", status, v.again.Unsure, want)
+		}
+	}
+	said := judge(pair, refusal("Internal.System.Error", ""))
+	if said.again.Unsure {
+		t.Error("an error that Quick BI itself words leaves no doubt")
+	}
+	single := taskOf(names("u", 1), access.Report, names("w", 1))
+	single.Action = access.AddWorksAuthorization
+	if !judge(single, refusal("Internal.System.Error", "")).again.Unsure {
+		t.Error("a grant that must not be doubled was to be sent again on trust")
+	}
+}
+
 func TestRepeatsAreBounded(t *testing.T) {
 	t.Parallel()
 
 	cut503 := &quickbi.AnswerError{Kind: quickbi.AnswerHTML, HTTPStatus: 503, RetryAfter: 90 * time.Second}
 	task := taskOf(names("u", 2), access.QAResource, names("r", 1))
-	v := judge(task, reply{err: cut503}, 3)
+	v := judge(task, reply{err: cut503})
 	if v.kind != repeat || v.again.Delay != 90*time.Second || !v.again.Counts || v.again.Unsure {
 		t.Errorf("the first 503: %+v, want a counted repeat after the wait it asks for", v)
 	}
 	task.Strikes = 2
-	v = judge(task, reply{err: cut503}, 3)
+	v = judge(task, reply{err: cut503})
 	if diff := cmp.Diff([]string{"u1×r1", "u2×r1"}, describe(v)); diff != "" {
 		t.Errorf("the last 503 of a call of two (-want +got):\n%s", diff)
 	}
@@ -116,21 +165,21 @@ func TestRepeatsAreBounded(t *testing.T) {
 	}
 	lost := &quickbi.TransportError{Sent: true, Timeout: true}
 	task.Unsure = true
-	for _, p := range judge(task, reply{err: lost}, 3).parts {
+	for _, p := range judge(task, reply{err: lost}).parts {
 		if !p.Unsure {
 			t.Error("a part forgot that an earlier call may have been carried out")
 		}
 	}
 	alone := taskOf(names("u", 1), access.QAResource, names("r", 1))
 	alone.Strikes = 2
-	if e := judge(alone, reply{err: cut503}, 3).exceptions[0]; e.Status != store.Failed || !e.Retryable {
+	if e := judge(alone, reply{err: cut503}).exceptions[0]; e.Status != store.Failed || !e.Retryable {
 		t.Errorf("one change, out of tries: %+v, want a retryable failure", e)
 	}
-	if e := judge(alone, reply{err: lost}, 3).exceptions[0]; e.Status != store.Unknown || e.Code != codeOutcomeUnknown {
+	if e := judge(alone, reply{err: lost}).exceptions[0]; e.Status != store.Unknown || e.Code != codeOutcomeUnknown {
 		t.Errorf("one change, never answered: %+v, want unknown", e)
 	}
 	alone.Unsure = true
-	if e := judge(alone, reply{err: cut503}, 3).exceptions[0]; e.Status != store.Unknown {
+	if e := judge(alone, reply{err: cut503}).exceptions[0]; e.Status != store.Unknown {
 		t.Errorf("one change, once unanswered: %+v, want unknown though the last answer was clear", e)
 	}
 }
@@ -178,7 +227,7 @@ func TestFailureRowsOfUnclearMeaning(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			v := judge(taskOf(names("u", tt.u), tt.typ, names("r", tt.r)), reply{failures: tt.rows}, 3)
+			v := judge(taskOf(names("u", tt.u), tt.typ, names("r", tt.r)), rows(tt.rows))
 			if diff := cmp.Diff(tt.want, describe(v)); diff != "" {
 				t.Errorf("parts (-want +got):\n%s", diff)
 			}
@@ -201,24 +250,24 @@ func TestSettlingKeepsEveryCell(t *testing.T) {
 		pick := func(prefix, label string) string {
 			return rapid.SampledFrom(append(names(prefix, 7), "", "stranger")).Draw(t, label)
 		}
-		var rows []quickbi.SmartqFailure
+		var got []quickbi.SmartqFailure
 		for range rapid.IntRange(0, 5).Draw(t, "rows") {
-			rows = append(rows, quickbi.SmartqFailure{UserID: pick("u", "user"), LlmCube: pick("r", "cube"), LlmCubeTheme: pick("r", "theme")})
+			got = append(got, quickbi.SmartqFailure{UserID: pick("u", "user"), LlmCube: pick("r", "cube"), LlmCubeTheme: pick("r", "theme")})
 		}
-		v := judge(task, reply{failures: rows}, 3)
+		v := judge(task, rows(got))
 		if v.kind == finish {
-			if len(rows) > 0 && len(v.exceptions) == 0 {
-				t.Fatalf("rows %+v left no trace", rows)
+			if len(got) > 0 && len(v.exceptions) == 0 {
+				t.Fatalf("rows %+v left no trace", got)
 			}
 			return
 		}
 		seen := map[access.Pair]int{}
 		for _, part := range v.parts {
 			if !part.Done && part.Cells() == task.Cells() {
-				t.Fatalf("rows %+v: the whole call would be sent once more", rows)
+				t.Fatalf("rows %+v: the whole call would be sent once more", got)
 			}
 			if !part.Done && len(part.Exceptions) > 0 {
-				t.Fatalf("rows %+v: a part to be sent holds failures", rows)
+				t.Fatalf("rows %+v: a part to be sent holds failures", got)
 			}
 			for _, p := range part.Principals {
 				for _, r := range part.Resources {
@@ -227,11 +276,11 @@ func TestSettlingKeepsEveryCell(t *testing.T) {
 			}
 		}
 		if len(seen) != task.Cells() {
-			t.Fatalf("rows %+v: the parts hold %d of %d cells", rows, len(seen), task.Cells())
+			t.Fatalf("rows %+v: the parts hold %d of %d cells", got, len(seen), task.Cells())
 		}
 		for pair, n := range seen {
 			if n != 1 {
-				t.Fatalf("rows %+v: %v is in %d parts", rows, pair, n)
+				t.Fatalf("rows %+v: %v is in %d parts", got, pair, n)
 			}
 		}
 	})
@@ -242,7 +291,7 @@ func TestBackoffGrowsToABoundAndIsSpread(t *testing.T) {
 	for strikes, most := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 32 * time.Second, time.Minute, time.Minute} {
 		distinct := map[time.Duration]bool{}
 		for range 20 {
-			d := backoff(strikes)
+			d := backoff(time.Second, strikes)
 			if d < most/2 || d > most {
 				t.Fatalf("backoff(%d) = %s, want %s to %s", strikes, d, most/2, most)
 			}

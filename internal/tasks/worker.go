@@ -17,6 +17,7 @@ import (
 
 	"github.com/usher-bi/usher/internal/access"
 	"github.com/usher-bi/usher/internal/limit"
+	"github.com/usher-bi/usher/internal/quickbi"
 	"github.com/usher-bi/usher/internal/store"
 )
 
@@ -26,24 +27,30 @@ type Options struct {
 	Rate        func(access.Action) float64 // calls a second of an action
 	Concurrency int                         // tasks at once per action; 0 means 24
 	MaxStrikes  int                         // see Task.Strikes; 0 means 6
+	Backoff     time.Duration               // before the first repeat of a call; doubles; 0 means 1s
 	CallTimeout time.Duration               // what the client allows one call; 0 means 15s
 	Lease       time.Duration               // of a claim; 0 means 2m
 	Drain       time.Duration               // for calls in flight when stopping; 0 means 25s
 	Sweep       time.Duration               // between rounds of the reconciler; 0 means 15s
 	ProbeFirst  time.Duration               // after a stop; 0 means 1m
 	ProbeMost   time.Duration               // between two probes; 0 means 15m
+	Location    *time.Location              // where a day ends for Quick BI; nil means China
 	Registry    prometheus.Registerer       // nil means one of its own
 }
 
 func (o Options) withDefaults() Options {
 	o.Concurrency = defaulted(o.Concurrency, 24)
 	o.MaxStrikes = defaulted(o.MaxStrikes, 6)
+	o.Backoff = defaulted(o.Backoff, time.Second)
 	o.CallTimeout = defaulted(o.CallTimeout, 15*time.Second)
 	o.Lease = defaulted(o.Lease, 2*time.Minute)
 	o.Drain = defaulted(o.Drain, 25*time.Second)
 	o.Sweep = defaulted(o.Sweep, 15*time.Second)
 	o.ProbeFirst = defaulted(o.ProbeFirst, time.Minute)
 	o.ProbeMost = defaulted(o.ProbeMost, 15*time.Minute)
+	if o.Location == nil {
+		o.Location = time.FixedZone("Asia/Shanghai", 8*60*60)
+	}
 	if o.Registry == nil {
 		o.Registry = prometheus.NewRegistry()
 	}
@@ -72,15 +79,20 @@ type Worker struct {
 
 // NewWorker returns a worker. It sends nothing. The caller closes what it
 // passed in, after Run has returned.
-func NewWorker(s *store.Store, client redis.UniversalClient, quickbi authorizer, log zerolog.Logger, o Options) *Worker {
+func NewWorker(s *store.Store, queue redis.UniversalClient, client *quickbi.Client, log zerolog.Logger, o Options) *Worker {
 	o = o.withDefaults()
 	w := &Worker{
-		store: s, redis: client, queue: NewQueue(client), options: o, log: log, metrics: newMetrics(o.Registry),
+		store: s, redis: queue, queue: NewQueue(queue), options: o, log: log, metrics: newMetrics(o.Registry),
 		handlers: map[access.Action]*handler{}, stopping: make(chan struct{}),
+	}
+	var shared trust
+	limiters := map[access.Action]pacer{}
+	for _, action := range paced() {
+		limiters[action] = limit.New(o.Rate(action))
 	}
 	for _, action := range access.Actions() {
 		w.handlers[action] = &handler{
-			store: s, queue: w.queue, quickbi: quickbi, limiter: limit.New(o.Rate(action)), log: log,
+			store: s, queue: w.queue, quickbi: client, limiters: limiters, trust: &shared, log: log,
 			metrics: w.metrics, options: o, stopping: w.stopping,
 		}
 	}

@@ -320,6 +320,56 @@ func TestForgetfulRedisCostsTimeAndNoRows(t *testing.T) {
 	w.wantGranted(t, changes)
 }
 
+func TestTaskThatRedisClingsToComesBack(t *testing.T) {
+	t.Parallel()
+	w := setup(t, quickbitest.Options{Users: ids("u", 2), QAResources: ids("r", 1)})
+	id := w.submit(t, grants(ids("u", 2), ids("r", 1)))
+	// The hash is lost, the id stays in the list: whoever pops it finds nothing,
+	// and it is in nobody's hands for ever after.
+	if n, err := w.redis.Del(t.Context(), "asynq:{smartqauthorize:normal}:t:1-1@0").Result(); n != 1 || err != nil {
+		t.Fatalf("the task is not where it should be: %d, %v", n, err)
+	}
+	w.work(t)
+	if job := w.finish(t, id); job.Outcome != store.OutcomeSucceeded {
+		t.Errorf("%s, %+v", job.Outcome, job.Counts)
+	}
+}
+
+func TestCancelAfterALostAnswerIsUnknown(t *testing.T) {
+	t.Parallel()
+	users := ids("u", 2)
+	w := setup(t, quickbitest.Options{Users: users, QAResources: ids("r", 1), Faults: []quickbitest.Fault{{Kind: quickbitest.LoseAnswer}}})
+	w.work(t, func(o *tasks.Options) { o.Backoff = time.Hour })
+	id := w.submit(t, grants(users, ids("r", 1)))
+	testenv.Eventually(t, "the call was sent and given back", func() bool { return w.job(t, id).Calls.Sent == 1 && len(w.sandbox.Grants()) == 2 })
+	testenv.Eventually(t, "the job can be canceled with its task waiting", func() bool {
+		var waiting int
+		err := w.sql(t).QueryRow(t.Context(), `SELECT count(*) FROM tasks WHERE state = 'ready' AND unsure`).Scan(&waiting)
+		return err == nil && waiting == 1
+	})
+	if err := w.store.Cancel(t.Context(), id, "tester"); err != nil {
+		t.Fatalf("Cancel: %v", err)
+	}
+	if job := w.finish(t, id); job.Counts.Unknown != 2 {
+		t.Errorf("counts = %+v; what was sent and never answered is unknown", job.Counts)
+	}
+}
+
+func TestRowThatIsThrottledIsNoFailure(t *testing.T) {
+	t.Parallel()
+	users := ids("u", 4)
+	w := setup(t, quickbitest.Options{Users: users, QAResources: ids("r", 2), Faults: []quickbitest.Fault{
+		{Kind: quickbitest.Rows, Times: 1, Message: "Request was denied due to user flow control.", Match: quickbitest.Match{Users: []string{"u2"}}},
+		{Kind: quickbitest.Rows, Times: 1, Message: "Internal.System.Error"},
+	}})
+	w.work(t)
+	changes := grants(users, ids("r", 2))
+	if job := w.finish(t, w.submit(t, changes)); job.Outcome != store.OutcomeSucceeded {
+		t.Errorf("%s, %+v", job.Outcome, job.Counts)
+	}
+	w.wantGranted(t, changes)
+}
+
 func TestSilentWorkersTasksComeBack(t *testing.T) {
 	t.Parallel()
 	users := ids("u", 3)
@@ -330,7 +380,7 @@ func TestSilentWorkersTasksComeBack(t *testing.T) {
 	if err != nil {
 		t.Fatalf("Claim: %v", err)
 	}
-	if _, err := w.store.BeginCall(t.Context(), task.Claim, false); err != nil && !errors.Is(err, store.ErrStale) {
+	if _, err := w.store.BeginCall(t.Context(), store.NewCall{Claim: task.Claim, Action: task.Action}); err != nil && !errors.Is(err, store.ErrStale) {
 		t.Fatalf("BeginCall: %v", err)
 	}
 	w.work(t)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/usher-bi/usher/internal/access"
@@ -23,6 +24,7 @@ import (
 
 // world is a whole deployment of its own: Postgres, Redis, Quick BI.
 type world struct {
+	database  string
 	store     *store.Store
 	redis     redis.UniversalClient
 	sandbox   *quickbitest.Server
@@ -32,7 +34,8 @@ type world struct {
 
 func setup(t *testing.T, o quickbitest.Options) *world {
 	t.Helper()
-	s, err := store.Open(t.Context(), testenv.Postgres(t), 32)
+	database := testenv.Postgres(t)
+	s, err := store.Open(t.Context(), database, 32)
 	if err != nil {
 		t.Fatalf("opening the store: %v", err)
 	}
@@ -46,9 +49,20 @@ func setup(t *testing.T, o quickbitest.Options) *world {
 	srv := httptest.NewServer(sandbox)
 	t.Cleanup(srv.Close)
 	return &world{
-		store: s, redis: client, sandbox: sandbox, endpoint: srv.URL,
+		database: database, store: s, redis: client, sandbox: sandbox, endpoint: srv.URL,
 		submitter: tasks.NewSubmitter(s, tasks.NewQueue(client)),
 	}
+}
+
+// sql is a connection beside the store, for what only an auditor looks at.
+func (w *world) sql(t *testing.T) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), w.database)
+	if err != nil {
+		t.Fatalf("connecting: %v", err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+	return conn
 }
 
 var workers atomic.Int64
@@ -59,7 +73,7 @@ func (w *world) work(t *testing.T, adjust ...func(*tasks.Options)) (stop func())
 	t.Helper()
 	o := tasks.Options{
 		Name: "worker-" + strconv.FormatInt(workers.Add(1), 10), Rate: func(access.Action) float64 { return 1000 },
-		CallTimeout: 5 * time.Second, Lease: time.Minute, Drain: 10 * time.Second, Sweep: 200 * time.Millisecond,
+		CallTimeout: 5 * time.Second, Backoff: 20 * time.Millisecond, Lease: time.Minute, Drain: 10 * time.Second, Sweep: 200 * time.Millisecond,
 		ProbeFirst: 300 * time.Millisecond, ProbeMost: time.Second, MaxStrikes: 3,
 	}
 	for _, a := range adjust {

@@ -1,0 +1,158 @@
+package intake
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/usher-bi/usher/internal/access"
+)
+
+// Users is a list of users to read.
+type Users struct {
+	IDs      []string   // Quick BI user ids in the order of the list, repeats among them
+	Errors   []RowError // every problem of every other row, in the order of the list
+	Rows     int        // of the list; blank lines are none
+	Warnings []string   // remarks about the whole list, for a person
+}
+
+// ReadUsers reads user ids from a file: one id a line, or a CSV file that names
+// a column principal or user_id, so that the files which [ReadCSV] takes and
+// the result files will do. Only MaxRows and MaxBytes of the options count.
+// Bad rows are in Users.Errors; a file of which no row can be read is a
+// [*FileError], and any other error came from r.
+func ReadUsers(r io.Reader, o Options) (*Users, error) {
+	raw, err := readAll(r, o)
+	if err != nil {
+		return nil, err
+	}
+	start := append([]byte(nil), raw[:min(len(raw), 1024)]...) // raw is decoded in place
+	users, err := parseUsers(raw, cmp.Or(o.MaxRows, DefaultMaxRows))
+	if refused, ok := errors.AsType[*FileError](err); ok {
+		return nil, explain(start, refused)
+	}
+	return users, err
+}
+
+// CheckUsers makes a list of ids that are at hand. The line of an error is the
+// place of the id among them, counted from 1.
+func CheckUsers(ids []string) *Users {
+	l := userList{users: &Users{}}
+	for i, id := range ids {
+		l.add(i+1, id, "")
+	}
+	return l.finish()
+}
+
+func parseUsers(raw []byte, maxRows int) (*Users, error) {
+	body, _, err := text(raw)
+	if err != nil {
+		return nil, err
+	}
+	comma := sniff(body)
+	records := newRecords(body, comma)
+	h, err := userHeader(records)
+	if err != nil {
+		return nil, err
+	}
+	if h == nil {
+		records = newRecords(body, comma)
+		h = &header{names: []string{colPrincipal.String()}, from: []int{0}, width: 1}
+		h.layout = LayoutOf(h.names)
+	}
+	l := userList{users: &Users{}}
+	var cells []string
+	for record, ok := records.next(); ok; record, ok = records.next() {
+		if !record.broken && blank(record.cells) {
+			continue
+		}
+		if l.users.Rows == maxRows {
+			return nil, fileError(CodeTooManyRows, "the file has more than %d rows, the most that one job takes; split it", maxRows)
+		}
+		cells = h.cells(cells[:0], record.cells)
+		switch {
+		case record.broken:
+			l.refuse(record.line, problem("", CodeMalformedQuotes, "a quote is not closed, or stands inside a cell"))
+		case len(record.cells) < h.width, !blank(record.cells[h.width:]):
+			l.refuse(record.line, problem("", CodeWrongNumberOfCells,
+				"the row has %d cells and not %d; write one id a line, or quote a cell that holds the delimiter", len(record.cells), h.width))
+		default:
+			l.add(record.line, strings.Clone(h.layout.get(cells, colPrincipal)), h.layout.get(cells, colPrincipalType))
+		}
+	}
+	if l.users.Rows == 0 {
+		return nil, fileError(CodeNoRows, "the file names no user")
+	}
+	return l.finish(), nil
+}
+
+// userHeader reads the first line if it names columns, and returns nil if it
+// is the first id already.
+func userHeader(r *records) (*header, error) {
+	first, _ := r.next()
+	if first.broken {
+		return nil, fileError(CodeNotACSV, "line %d has a quote that is not closed or not doubled", first.line)
+	}
+	named := false
+	for _, cell := range first.cells {
+		c, ok := columnOf(Restore(cell))
+		named = named || ok && c == colPrincipal
+	}
+	if named {
+		h, err := parseHeader(first.cells)
+		if bad, ok := errors.AsType[*FileError](err); ok && bad.Code == CodeMissingColumn {
+			err = nil // nothing but the user is needed
+		}
+		return &h, err
+	}
+	if strings.ContainsAny(strings.Join(first.cells, ","), delimiters) {
+		return nil, fileError(CodeMissingColumn,
+			"the first line does not name the column principal or user_id; found %s; write one id a line, or name the column", quotedList(first.cells))
+	}
+	return nil, nil //nolint:nilnil // no header and no error
+}
+
+// userList makes a list row by row.
+type userList struct {
+	users *Users
+	uids  tally
+}
+
+// add takes in an id. typ is the cell of the principal type, "" for a user.
+func (l *userList) add(line int, id, typ string) {
+	change := access.Change{ // the shortest that is sound but for its principal
+		Operation: access.Revoke, Principal: access.Principal{Type: principalTypeOf(typ), ID: id},
+		Resource: access.Resource{Type: access.QAResource, ID: "any"},
+	}
+	problems := change.Problems(access.Date{})
+	if len(problems) > 0 {
+		l.refuse(line, problems...)
+		return
+	}
+	l.users.Rows++
+	l.users.IDs = append(l.users.IDs, id)
+	if access.LooksLikeUID(id) {
+		l.uids = tally{rows: l.uids.rows + 1, line: cmp.Or(l.uids.line, line)}
+	}
+}
+
+// refuse takes in a row that names no user.
+func (l *userList) refuse(line int, problems ...access.Problem) {
+	l.users.Rows++
+	for _, p := range problems {
+		if p.Code == access.CodePrincipalType {
+			p.Message = "only what a user was given can be read; name the members one by one"
+		}
+		l.users.Errors = append(l.users.Errors, RowError{Line: line, Column: p.Column, RowID: lineID(line), Code: p.Code, Message: p.Message})
+	}
+}
+
+func (l *userList) finish() *Users {
+	if l.uids.rows > 0 {
+		l.users.Warnings = append(l.users.Warnings, fmt.Sprintf(
+			"%d of the ids have 16 digits, the first at %d: make sure that these are Quick BI user ids and not Alibaba Cloud UIDs", l.uids.rows, l.uids.line))
+	}
+	return l.users
+}
