@@ -44,7 +44,7 @@ func TestPlantedErrors(t *testing.T) {
 		{"allow,u%d,qa_resource,r%d,2099-12-31", "action", "unknown_action"},
 		{"grant,\"u%d,u0\",qa_resource,r%d,2099-12-31", "principal", "invalid_id"},
 		{"grant,u %d,qa_resource,r%d,2099-12-31", "principal", "invalid_id"},
-		{"grant,u%d,dashboard,r%d,2099-12-31", "resource_type", "unknown_resource_type"},
+		{"grant,u%d,slideshow,r%d,2099-12-31", "resource_type", "unknown_resource_type"},
 		{"grant,u%d,,r%d,2099-12-31", "resource_type", "missing_value"},
 		{"grant,7.%dE+10,qa_theme,r%d,2099-12-31", "principal", "excel_mangled_id"},
 	}

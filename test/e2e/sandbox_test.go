@@ -85,6 +85,12 @@ func (s *sandbox) addUsers(ids ...string) {
 	s.steer(http.MethodPost, "users", map[string][]string{"add": ids})
 }
 
+// addFaults lets calls go wrong from now on.
+func (s *sandbox) addFaults(faults ...quickbitest.Fault) {
+	s.t.Helper()
+	s.steer(http.MethodPost, "faults", faults)
+}
+
 // clearFaults ends what was scripted.
 func (s *sandbox) clearFaults() {
 	s.t.Helper()
