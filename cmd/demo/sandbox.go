@@ -75,6 +75,7 @@ func (s *scenario) organization() organization {
 			o.QAThemes = append(o.QAThemes, id)
 		case access.Dataset:
 			o.Datasets[id] = a.behind()
+		default: // the story has Smart Q alone
 		}
 	}
 	return o

@@ -3,7 +3,6 @@ package tasks_test
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -198,86 +197,6 @@ func TestAuthorizationIDIsKept(t *testing.T) {
 	}
 }
 
-func TestMembersAlreadyThere(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		name   string
-		update bool
-		want   map[string]store.Status
-		role   int64 // of u2 afterwards
-	}{
-		{"by default", false, map[string]store.Status{"u1": store.NoChange, "u2": store.Failed, "u3": store.Succeeded, "u4": store.Succeeded}, 26},
-		{"with --update-role", true, map[string]store.Status{"u1": store.NoChange, "u2": store.Succeeded, "u3": store.Succeeded, "u4": store.Succeeded}, 30},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			o := office(ids("u", 4))
-			o.Workspaces[1].Members = map[string]int64{"u1": 30, "u2": 26}
-			w := setup(t, o)
-			w.work(t)
-
-			var changes []access.Change
-			for _, user := range ids("u", 4) {
-				changes = append(changes, give(access.User, user, place("ws2"), access.RoleViewer))
-			}
-			sub := submission(changes)
-			sub.UpdateRole = tt.update
-			out, err := w.submitter.Submit(t.Context(), sub)
-			if err != nil {
-				t.Fatalf("submitting: %v", err)
-			}
-			w.finish(t, out.JobID)
-			got := map[string]store.Status{}
-			for _, r := range w.results(t, out.JobID) {
-				got[r.Change.Principal.ID] = r.Status
-				if r.Status == store.Failed && (!strings.Contains(r.Message, "developer") || !strings.Contains(r.Message, "viewer")) {
-					t.Errorf("the failure does not name both roles: %s", r.Message)
-				}
-			}
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("statuses (-want +got):\n%s", diff)
-			}
-			for _, m := range w.sandbox.Members() {
-				if m.Workspace == "ws2" && m.User == "u2" && m.Roles[0] != tt.role {
-					t.Errorf("u2 has role %v, want %d", m.Roles, tt.role)
-				}
-			}
-		})
-	}
-}
-
-func TestCustomRoleByName(t *testing.T) {
-	t.Parallel()
-	w := setup(t, office(ids("u", 2)))
-	w.work(t)
-	id := w.submit(t, []access.Change{
-		give(access.User, "u1", place("ws1"), "Auditor"), give(access.User, "u2", place("ws1"), "Nobody"),
-	})
-	job := w.finish(t, id)
-	if job.Counts.Succeeded != 1 || job.Counts.Failed != 1 {
-		t.Errorf("counts = %+v, want one of each", job.Counts)
-	}
-	if got := w.held(); !slices.Contains(got, "member ws1 u1 [9001]") {
-		t.Errorf("access at Quick BI = %v", got)
-	}
-}
-
-func TestBatchRefusedByTheAccountGoesSingly(t *testing.T) {
-	t.Parallel()
-	o := office(ids("u", 5))
-	o.BatchRefusal = "Access.Forbidden"
-	w := setup(t, o)
-	w.work(t)
-	var changes []access.Change
-	for _, user := range ids("u", 5) {
-		changes = append(changes, give(access.User, user, place("ws1"), access.RoleAnalyst))
-	}
-	if job := w.finish(t, w.submit(t, changes)); job.Outcome != store.OutcomeSucceeded {
-		t.Errorf("%s, %+v", job.Outcome, job.Counts)
-	}
-	w.wantHeld(t, changes)
-}
-
 func TestLostAnswersDoubleNothing(t *testing.T) {
 	t.Parallel()
 	users := ids("u", 24)
@@ -417,88 +336,5 @@ func TestManyWhoHaveLeftAreNoAccountProblem(t *testing.T) {
 	}
 	if stops, err := w.store.Stops(t.Context()); err != nil || len(stops) > 0 {
 		t.Errorf("stops = %v (%v); nobody's account is at fault", stops, err)
-	}
-}
-
-func TestReadAndVerify(t *testing.T) {
-	t.Parallel()
-	users := ids("u", 5)
-	w := setup(t, office(users))
-	w.work(t)
-	var changes []access.Change
-	for _, user := range users {
-		changes = append(changes, give(access.User, user, work(access.Dashboard), access.RoleView))
-	}
-	changes = append(changes, give(access.Group, "g1", work(access.Dashboard), access.RoleView))
-	id := w.submit(t, changes)
-	w.finish(t, id)
-
-	verify := func() store.Verification {
-		t.Helper()
-		readers, err := w.submitter.VerifyUsers(t.Context(), id)
-		if err != nil || len(readers) != len(users) {
-			t.Fatalf("VerifyUsers = %v, %v", readers, err)
-		}
-		read, err := w.submitter.Read(t.Context(), tasks.ReadRequest{Users: readers, Source: "verify", RequestedBy: "tester", Lane: store.Normal, ParentID: id})
-		if err != nil {
-			t.Fatalf("Read: %v", err)
-		}
-		if job := w.finish(t, read.JobID); job.Outcome != store.OutcomeSucceeded {
-			t.Fatalf("reading: %s, %+v", job.Outcome, job.Counts)
-		}
-		v, err := w.store.Verify(t.Context(), store.VerifyRequest{JobID: id, ReadJobID: read.JobID, Actor: "tester"})
-		if err != nil {
-			t.Fatalf("Verify: %v", err)
-		}
-		return v
-	}
-	if diff := cmp.Diff(store.Verification{Verified: 5, Unverifiable: 1}, verify()); diff != "" {
-		t.Errorf("right after the grants (-want +got):\n%s", diff)
-	}
-	w.finish(t, w.submit(t, revokes(changes[:2])))
-	if got := verify(); got.Missing != 2 || got.Verified != 3 {
-		t.Errorf("after two were taken back: %+v", got)
-	}
-}
-
-func TestReadTakesEveryFieldDown(t *testing.T) {
-	t.Parallel()
-	o := office(ids("u", 2))
-	o.Works[0].Owner, o.Works[0].OwnerName, o.Works[0].ModifierName, o.Works[0].Description = "u2", "owner@x", "modifier@x", "what it is"
-	o.Works[0].CreatedAt, o.Works[0].ModifiedAt = 1530078690000, 1530078690001
-	o.Works[0].Directory = &quickbitest.Directory{ID: "dir", Name: "Directory", PathID: "a/dir", PathName: "A/Directory"}
-	w := setup(t, o)
-	w.work(t)
-	w.finish(t, w.submit(t, []access.Change{give(access.User, "u1", work(access.Dashboard), access.RoleView)}))
-	read, err := w.submitter.Read(t.Context(), tasks.ReadRequest{Users: []string{"u1", "u2", "u1"}, Source: "s", RequestedBy: "t", Lane: store.Normal})
-	if err != nil {
-		t.Fatalf("Read: %v", err)
-	}
-	job := w.finish(t, read.JobID)
-	if want := (store.Counts{Total: 3, Succeeded: 2, NoChange: 1}); job.Counts != want {
-		t.Errorf("counts = %+v, want %+v", job.Counts, want)
-	}
-	var works []store.SharedWork
-	if err := w.store.SharedWorks(t.Context(), read.JobID, func(s store.SharedWork) error {
-		works = append(works, s)
-		return nil
-	}); err != nil {
-		t.Fatalf("SharedWorks: %v", err)
-	}
-	if len(works) != 1 {
-		t.Fatalf("%d works, want 1", len(works))
-	}
-	got := works[0]
-	if got.ReadAt.IsZero() || got.CreateTime == nil || got.CreateTime.UnixMilli() != 1530078690000 || got.ModifyTime == nil {
-		t.Errorf("times = %+v", got)
-	}
-	got.ReadAt, got.CreateTime, got.ModifyTime = time.Time{}, nil, nil
-	want := store.SharedWork{
-		UserID: "u1", WorksID: "w-dashboard", WorkName: "w-dashboard", WorkType: "PAGE", Status: "1", ThirdPartAuthFlag: "0", SecurityLevel: "0",
-		Description: "what it is", WorkspaceID: "ws1", WorkspaceName: "ws1", OwnerID: "u2", OwnerName: "owner@x", ModifyName: "modifier@x",
-		DirectoryID: "dir", DirectoryName: "Directory", DirectoryPathID: "a/dir", DirectoryPathName: "A/Directory",
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("work (-want +got):\n%s", diff)
 	}
 }

@@ -188,11 +188,7 @@ type side struct {
 
 var byPrincipal = side{
 	names: func(r access.Rectangle) []string {
-		names := make([]string, len(r.Principals))
-		for i, p := range r.Principals {
-			names[i] = p.ID
-		}
-		return names
+		return texts(r.Principals, func(p access.Principal) string { return p.ID })
 	},
 	keep: func(r access.Rectangle, keep func(int) bool) access.Rectangle {
 		r.Principals = pick(r.Principals, keep)
@@ -202,11 +198,7 @@ var byPrincipal = side{
 
 var byResource = side{
 	names: func(r access.Rectangle) []string {
-		names := make([]string, len(r.Resources))
-		for i, res := range r.Resources {
-			names[i] = res.ID
-		}
-		return names
+		return texts(r.Resources, func(res access.Resource) string { return res.ID })
 	},
 	keep: func(r access.Rectangle, keep func(int) bool) access.Rectangle {
 		r.Resources = pick(r.Resources, keep)
@@ -268,6 +260,14 @@ func cutInto(rectangles ...access.Rectangle) verdict {
 		v.parts = append(v.parts, store.Part{Rectangle: r})
 	}
 	return v
+}
+
+func texts[T any](all []T, text func(T) string) []string {
+	out := make([]string, len(all))
+	for i, x := range all {
+		out[i] = text(x)
+	}
+	return out
 }
 
 func pick[T any](all []T, keep func(i int) bool) []T {
