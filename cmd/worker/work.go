@@ -88,10 +88,10 @@ func options(cfg config.Config) tasks.Options {
 }
 
 // connections is enough for the handlers of a busy action, the reconciler and a
-// health check. Statements are short: handlers of several busy actions take
-// turns.
+// health check, and few enough for several workers beside each other on a
+// Postgres with its default of 100. Statements are short: handlers take turns.
 func connections(cfg config.Config) int32 {
-	return int32(min(cfg.Concurrency, 32) + 4) //nolint:gosec // at most 36
+	return int32(min(cfg.Concurrency, 12) + 4) //nolint:gosec // at most 16
 }
 
 // workerName tells workers apart in claims and in the audit.

@@ -79,9 +79,9 @@ func (h *handler) compareRole(task store.Task, role int64, refused reply) step {
 			case r.err != nil:
 				return h.judgeRoleLook(task, r, refused)
 			case r.role.RoleID == role:
-				e := exception(quickbi.Explain(refused.err), refused)
-				e.Status = store.NoChange
-				return verdict{kind: finish, exceptions: everyCell(task.Rectangle, e)}
+				m := quickbi.Explain(refused.err)
+				m.Class = quickbi.ClassSatisfied
+				return alreadySo(task, refused, m)
 			case task.UpdateRole:
 				return verdict{kind: another, next: h.changeRole(task, who, role)}
 			default:
@@ -164,11 +164,11 @@ func (h *handler) joinTogether(task store.Task) step {
 		judge: func(r reply) verdict {
 			switch {
 			case quickbi.Classify(r.err) == quickbi.ClassAccount:
-				return verdict{kind: cut, parts: alone(task.Rectangle, func(int) bool { return true })}
+				return verdict{kind: cut, parts: alone(task.Rectangle, func(int) bool { return true })}.unsure(task.Unsure)
 			case r.err != nil:
 				return singly(h.judge(task, r))
 			default:
-				return settleMembers(task, r)
+				return settleMembers(task, r).unsure(task.Unsure)
 			}
 		},
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/usher-bi/usher/internal/access"
+	"github.com/usher-bi/usher/internal/quickbi/quickbitest"
 	"github.com/usher-bi/usher/internal/store"
 )
 
@@ -55,6 +56,27 @@ func TestMembersAlreadyThere(t *testing.T) {
 					t.Errorf("u2 has role %v, want %d", m.Roles, tt.role)
 				}
 			}
+		})
+	}
+}
+
+func TestMembershipAfterALostAnswerIsOurs(t *testing.T) {
+	t.Parallel()
+	for name, users := range map[string][]string{"alone": ids("u", 1), "together": ids("u", 4)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := office(users)
+			o.Faults = []quickbitest.Fault{{Kind: quickbitest.LoseAnswer, Times: 1}}
+			w := setup(t, o)
+			w.work(t)
+			var changes []access.Change
+			for _, user := range users {
+				changes = append(changes, give(access.User, user, place("ws2"), access.RoleViewer))
+			}
+			if job := w.finish(t, w.submit(t, changes)); job.Counts.Succeeded != len(users) {
+				t.Errorf("counts = %+v; nobody was a member before", job.Counts)
+			}
+			w.wantHeld(t, changes)
 		})
 	}
 }

@@ -157,11 +157,7 @@ func refused(task store.Task, r reply, m quickbi.Meaning) verdict {
 	aboutResource := about == quickbi.ClassResource || about == quickbi.ClassWorkGone
 	switch {
 	case task.Cells() == 1, aboutUser && len(task.Principals) == 1, aboutResource && len(task.Resources) == 1, m.Code == codeInvalidExpiry, m.Code == codeInvalidRole:
-		e := exception(m, r)
-		if asGoodAsDone(task.Operation, m.Class) {
-			e.Status = store.NoChange
-		}
-		return verdict{kind: finish, exceptions: everyCell(task.Rectangle, e)}
+		return alreadySo(task, r, m)
 	case aboutUser:
 		return cutInto(divide(task.Rectangle, r.answer.Message, byPrincipal)).unsure(task.Unsure)
 	case aboutResource:
@@ -169,6 +165,20 @@ func refused(task store.Task, r reply, m quickbi.Meaning) verdict {
 	default:
 		return cutInto(task.Halves()).unsure(task.Unsure)
 	}
+}
+
+// alreadySo ends a task whose changes are all refused, as failed or, where the
+// refusal says that it is so already, as no change. A membership that is so
+// after a call that may have been carried out is the work of that call.
+func alreadySo(task store.Task, r reply, m quickbi.Meaning) verdict {
+	e := exception(m, r)
+	if asGoodAsDone(task.Operation, m.Class) {
+		if task.Unsure && m.Class != quickbi.ClassUserGone {
+			return verdict{kind: finish}
+		}
+		e.Status = store.NoChange
+	}
+	return verdict{kind: finish, exceptions: everyCell(task.Rectangle, e)}
 }
 
 // asGoodAsDone reports whether a refusal says that what was asked for is so
