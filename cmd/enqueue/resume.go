@@ -47,7 +47,7 @@ not stopped is left as it is.`,
 
 func (a *app) resume(ctx context.Context, action access.Action) error {
 	return a.reading(ctx, func(st *store.Store) error {
-		stopped, err := st.ProbeNow(ctx, action)
+		stopped, err := st.ProbeNow(ctx, action, a.User)
 		if err != nil {
 			return err
 		}

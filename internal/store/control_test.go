@@ -98,6 +98,13 @@ func TestStopIsOneProbeAtATime(t *testing.T) {
 	if _, err := w.sql.Exec(t.Context(), `UPDATE action_stops SET next_probe_at = now()`); err != nil {
 		t.Fatal(err)
 	}
+	if was, err := w.ProbeNow(t.Context(), access.SmartqAuthorize, "somebody"); !was || err != nil {
+		t.Errorf("ProbeNow = %t, %v, want true", was, err)
+	}
+	var asked int
+	if err := w.sql.QueryRow(t.Context(), `SELECT count(*) FROM audit WHERE event = 'action.probe_asked' AND actor = 'somebody'`).Scan(&asked); err != nil || asked != 1 {
+		t.Errorf("%d audit rows of who asked for the probe (%v), want 1", asked, err)
+	}
 	for i, want := range []bool{true, false} {
 		if turn, err := w.TakeProbe(t.Context(), access.SmartqAuthorize, time.Hour, time.Hour); turn != want || err != nil {
 			t.Errorf("TakeProbe, time %d = %t, %v, want %t", i+1, turn, err, want)

@@ -76,11 +76,13 @@ func (s *Store) ResumeAction(ctx context.Context, action access.Action, actor st
 	return tag.RowsAffected() == 1, outward("resuming an action", err)
 }
 
-const probeNow = `UPDATE action_stops SET next_probe_at = now() WHERE action = $1`
+const probeNow = `
+WITH asked AS (UPDATE action_stops SET next_probe_at = now() WHERE action = $1 RETURNING action, stopped_at, probes)
+INSERT INTO audit (actor, event, detail) SELECT $2, '` + EventProbeAsked + `', to_jsonb(asked) FROM asked`
 
 // ProbeNow has the next probe of a stopped action sent at once, and reports
 // whether it was stopped.
-func (s *Store) ProbeNow(ctx context.Context, action access.Action) (bool, error) {
-	tag, err := s.pool.Exec(ctx, probeNow, action)
+func (s *Store) ProbeNow(ctx context.Context, action access.Action, actor string) (bool, error) {
+	tag, err := s.pool.Exec(ctx, probeNow, action, actor)
 	return tag.RowsAffected() == 1, outward("asking for a probe", err)
 }

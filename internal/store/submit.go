@@ -176,8 +176,10 @@ const (
 	EventReclaimed = "task.reclaimed"
 	EventRenewed   = "task.renewed"
 	EventVerified  = "job.verified"
-	EventStopped   = "action.stopped"
-	EventResumed   = "action.resumed"
+
+	EventProbeAsked = "action.probe_asked"
+	EventStopped    = "action.stopped"
+	EventResumed    = "action.resumed"
 )
 
 // AuditEvent is one fact for the auditor. Job and Task of 0 mean none.
