@@ -32,11 +32,12 @@ func (h *handler) settle(task store.Task, r reply) verdict {
 		}
 		g.mark(row, e)
 	}
-	if !g.anyOpen() {
+	undecided := g.openCells()
+	if undecided == 0 {
 		return verdict{kind: finish, exceptions: g.exceptions(task.Rectangle)}
 	}
-	again := store.Again{Delay: backoff(h.options.Backoff, task.Strikes), Counts: true, Unsure: true}
-	if later && g.allOpen() {
+	again := store.Again{Delay: h.delay(r, task.Strikes), Counts: true, Unsure: true}
+	if later && undecided == g.rect.Cells() {
 		return verdict{kind: repeat, again: again}
 	}
 	v := verdict{kind: cut, parts: g.parts()}.unsure(true) // they were sent, and the rows do not say which was refused
@@ -87,17 +88,6 @@ func (g *grid) open(users, resources []int) {
 			g.cells[u][res].open = true
 		}
 	}
-}
-
-func (g *grid) allOpen() bool {
-	for i := range g.cells {
-		for j := range g.cells[i] {
-			if !g.isOpen(i, j) {
-				return false
-			}
-		}
-	}
-	return true
 }
 
 // users lists the principals that a row's user id can mean: the one it names,
@@ -185,15 +175,17 @@ func (g *grid) parts() []store.Part {
 // names alone has failed, even if another row may mean it too.
 func (g *grid) isOpen(i, j int) bool { return g.cells[i][j].open && g.cells[i][j].failed == nil }
 
-func (g *grid) anyOpen() bool {
+// openCells counts the cells that are open.
+func (g *grid) openCells() int {
+	n := 0
 	for i := range g.cells {
 		for j := range g.cells[i] {
 			if g.isOpen(i, j) {
-				return true
+				n++
 			}
 		}
 	}
-	return false
+	return n
 }
 
 // alike groups the principals by which of their cells are open, in order.

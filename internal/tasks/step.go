@@ -278,7 +278,7 @@ func (h *handler) judgeLook(task store.Task, r reply, then func(finding) verdict
 		}
 	case quickbi.ClassTransient, quickbi.ClassUnknownOutcome: // a look changes nothing
 		if task.Strikes+1 < h.options.MaxStrikes {
-			return verdict{kind: repeat, again: store.Again{Delay: max(retryAfter(r.err), backoff(h.options.Backoff, task.Strikes)), Counts: true}}
+			return verdict{kind: repeat, again: store.Again{Delay: h.delay(r, task.Strikes), Counts: true}}
 		}
 	default: // it does not pass
 	}

@@ -71,15 +71,14 @@ func (h *handler) passing(task store.Task, r reply, m quickbi.Meaning) verdict {
 	unsure := mayHaveHappened(task, r, m)
 	switch {
 	case task.Strikes+1 < h.options.MaxStrikes:
-		delay := max(retryAfter(r.err), backoff(h.options.Backoff, task.Strikes))
-		return verdict{kind: repeat, again: store.Again{Delay: delay, Counts: true, Unsure: unsure}}
+		return verdict{kind: repeat, again: store.Again{Delay: h.delay(r, task.Strikes), Counts: true, Unsure: unsure}}
 	case task.Cells() > 1:
 		first, second := task.Halves()
 		v := cutInto(first, second)
 		for i := range v.parts {
 			v.parts[i].Strikes = max(0, h.options.MaxStrikes-triesOf(v.parts[i].Rectangle))
 			v.parts[i].Unsure = unsure || task.Unsure
-			v.parts[i].Delay = max(retryAfter(r.err), backoff(h.options.Backoff, min(task.Strikes, cutPause)))
+			v.parts[i].Delay = h.delay(r, min(task.Strikes, cutPause))
 		}
 		return v
 	case (unsure || task.Unsure) && !repeatable(task.Action):
@@ -321,6 +320,12 @@ func retryAfter(err error) time.Duration {
 		return e.RetryAfter
 	}
 	return 0
+}
+
+// delay is how long to wait after so many strikes, the last of them r: as long
+// as Quick BI asks for, or longer.
+func (h *handler) delay(r reply, strikes int) time.Duration {
+	return max(retryAfter(r.err), backoff(h.options.Backoff, strikes))
 }
 
 // backoffMost bounds the pause between two tries.
