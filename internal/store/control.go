@@ -117,7 +117,7 @@ WITH lost AS (
     CROSS JOIN LATERAL (
         SELECT least(count(*), 1)::int AS n FROM calls c
         WHERE c.job_id = o.job_id AND c.task_no = o.no AND c.generation = o.generation
-          AND NOT EXISTS (SELECT FROM answers a WHERE a.call_id = c.id AND a.class NOT IN ('unknown_outcome', 'transient'))
+          AND NOT EXISTS (SELECT FROM answers a WHERE a.job_id = c.job_id AND a.call_id = c.id AND a.class NOT IN ('unknown_outcome', 'transient'))
     ) unanswered
     WHERE o.job_id = t.job_id AND o.no = t.no AND t.state = 'running' AND t.claimed_until < now()
     RETURNING t.job_id, t.no, o.claimed_by, unanswered.n

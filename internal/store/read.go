@@ -32,11 +32,11 @@ CROSS JOIN LATERAL (
            count(*) FILTER (WHERE status = 'superseded') AS superseded,
            count(*) FILTER (WHERE code = 'duplicate_row') AS repeats,
            count(task_no) AS on_tasks
-    FROM exceptions WHERE job_id = j.id
+    FROM outcomes WHERE job_id = j.id
 ) e
 CROSS JOIN LATERAL (
     SELECT count(*) AS sent, count(*) FILTER (WHERE a.class = 'throttled') AS throttled
-    FROM calls k LEFT JOIN answers a ON a.call_id = k.id WHERE k.job_id = j.id
+    FROM calls k LEFT JOIN answers a ON a.job_id = k.job_id AND a.call_id = k.id WHERE k.job_id = j.id
 ) c`
 
 func scanJob(row pgx.CollectableRow) (Job, error) {
@@ -137,7 +137,7 @@ WITH judged AS (
         WHERE root.state = 'split' AND t.job_id = c.job_id AND t.root_no = root.no AND t.no <> t.root_no AND t.state <> 'split'
           AND c.principal = ANY (t.principals) AND c.resource_type || ':' || c.resource_id = ANY (t.resources)
     ) leaf ON true
-    LEFT JOIN exceptions e ON e.job_id = c.job_id AND e.change_no = c.no
+    LEFT JOIN outcomes e ON e.job_id = c.job_id AND e.change_no = c.no
     WHERE j.ulid = $1
 )
 SELECT line, row_id, operation, principal_type, principal, resource_type, resource_id, role, expires_on, reason, ticket, cells,
@@ -196,7 +196,7 @@ type FailureGroup struct {
 
 const selectFailureGroups = `
 SELECT e.code, e.api_code, min(e.message), count(*), (array_agg(c.line ORDER BY c.line))[1:5], e.retryable, min(e.request_id)
-FROM exceptions e
+FROM outcomes e
 JOIN jobs j ON j.id = e.job_id
 JOIN changes c ON c.job_id = e.job_id AND c.no = e.change_no
 WHERE j.ulid = $1 AND e.status IN ('failed', 'unknown')
@@ -230,7 +230,7 @@ type RetryFilter struct {
 const selectRetryRows = `
 SELECT c.line, c.row_id, c.operation, c.principal_type, c.principal, c.resource_type, c.resource_id, c.role,
        c.expires_on, c.reason, c.ticket, c.cells, e.status = 'unknown'
-FROM exceptions e
+FROM outcomes e
 JOIN jobs j ON j.id = e.job_id
 JOIN changes c ON c.job_id = e.job_id AND c.no = e.change_no
 WHERE j.ulid = $1 AND e.status IN ('failed', 'unknown') AND c.task_no IS NOT NULL

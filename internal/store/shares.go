@@ -124,7 +124,7 @@ WITH job AS (
     FROM changes c
     CROSS JOIN job
     CROSS JOIN read
-    LEFT JOIN exceptions e ON e.job_id = c.job_id AND e.change_no = c.no
+    LEFT JOIN outcomes e ON e.job_id = c.job_id AND e.change_no = c.no
     LEFT JOIN tasks t ON t.job_id = c.job_id AND t.no = c.task_no
     WHERE c.job_id = job.id AND c.task_no IS NOT NULL AND t.state IN ('done', 'split')
       AND c.resource_type IN ('dashboard', 'report', 'dashboardOfflineQuery', 'cube', 'datasource', 'screen', 'ANALYSIS', 'dataForm', 'share')
@@ -143,18 +143,18 @@ CROSS JOIN read
 ON CONFLICT (job_id, change_no, read_job_id) DO NOTHING`
 
 // A change of unknown outcome is settled by what was found: as done, or as a
-// failure that can be retried.
-const settleDone = `
-DELETE FROM exceptions e USING verifications v
-WHERE v.job_id = e.job_id AND v.change_no = e.change_no AND e.status = 'unknown' AND v.verdict = 'verified'
-  AND v.job_id = (SELECT id FROM jobs WHERE ulid = $1) AND v.read_job_id = (SELECT id FROM jobs WHERE ulid = $2)`
-
-const settleFailed = `
-UPDATE exceptions e SET status = 'failed', code = 'not_applied', retryable = true,
-       message = 'sent, never answered, and found not to have been carried out'
+// failure that can be retried. Its exception stays as it was recorded.
+const settle = `
+INSERT INTO settlements (job_id, change_no, status, code, message, retryable, read_job_id)
+SELECT e.job_id, e.change_no, x.status, x.code, x.message, x.status = 'failed', v.read_job_id
 FROM verifications v
-WHERE v.job_id = e.job_id AND v.change_no = e.change_no AND e.status = 'unknown' AND v.verdict IN ('missing', 'still_there')
-  AND v.job_id = (SELECT id FROM jobs WHERE ulid = $1) AND v.read_job_id = (SELECT id FROM jobs WHERE ulid = $2)`
+JOIN exceptions e ON e.job_id = v.job_id AND e.change_no = v.change_no AND e.status = 'unknown'
+JOIN (VALUES ('verified', 'succeeded', '', ''),
+             ('missing', 'failed', 'not_applied', 'sent, never answered, and found not to have been carried out'),
+             ('still_there', 'failed', 'not_applied', 'sent, never answered, and found not to have been carried out')
+     ) AS x (verdict, status, code, message) ON x.verdict = v.verdict
+WHERE v.job_id = (SELECT id FROM jobs WHERE ulid = $1) AND v.read_job_id = (SELECT id FROM jobs WHERE ulid = $2)
+ON CONFLICT (job_id, change_no) DO NOTHING`
 
 const countVerdicts = `
 SELECT count(*) FILTER (WHERE verdict = 'verified'), count(*) FILTER (WHERE verdict = 'missing'),
@@ -178,13 +178,11 @@ func (s *Store) Verify(ctx context.Context, r VerifyRequest) (Verification, erro
 		if _, err := tx.Exec(ctx, verifyChanges, r.JobID, r.ReadJobID); err != nil {
 			return err
 		}
-		for _, settle := range []string{settleDone, settleFailed} {
-			tag, err := tx.Exec(ctx, settle, r.JobID, r.ReadJobID)
-			if err != nil {
-				return err
-			}
-			v.Settled += int(tag.RowsAffected())
+		tag, err := tx.Exec(ctx, settle, r.JobID, r.ReadJobID)
+		if err != nil {
+			return err
 		}
+		v.Settled = int(tag.RowsAffected())
 		if err := tx.QueryRow(ctx, countVerdicts, r.JobID, r.ReadJobID).Scan(&v.Verified, &v.Missing, &v.StillThere, &v.Unverifiable); err != nil {
 			return err
 		}

@@ -70,7 +70,7 @@ func (s *Store) Split(ctx context.Context, c Claim, a Answer, parts []Part) ([]Q
 				})
 			}
 		}
-		_, err := tx.Exec(ctx, insertAnswer, a.args()...)
+		_, err := tx.Exec(ctx, insertAnswer, a.args(c.Job)...)
 		return err
 	})
 	return queued, err

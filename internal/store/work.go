@@ -151,18 +151,19 @@ type Answer struct {
 }
 
 const insertAnswer = `
-INSERT INTO answers (call_id, class, http_status, api_code, message, request_id, took, result)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-ON CONFLICT (call_id) DO NOTHING`
+INSERT INTO answers (job_id, call_id, class, http_status, api_code, message, request_id, took, result)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+ON CONFLICT (job_id, call_id) DO NOTHING`
 
-// Answered records how a call ended when nothing else follows from it yet.
-func (s *Store) Answered(ctx context.Context, a Answer) error {
-	_, err := s.pool.Exec(ctx, insertAnswer, a.args()...)
+// Answered records how a call of a job ended when nothing else follows from it
+// yet.
+func (s *Store) Answered(ctx context.Context, job int64, a Answer) error {
+	_, err := s.pool.Exec(ctx, insertAnswer, a.args(job)...)
 	return outward("recording an answer", err)
 }
 
-func (a Answer) args() []any {
-	return []any{a.Call, a.Class, a.HTTPStatus, a.APICode, a.Message, a.RequestID, a.Took, a.Result}
+func (a Answer) args(job int64) []any {
+	return []any{job, a.Call, a.Class, a.HTTPStatus, a.APICode, a.Message, a.RequestID, a.Took, a.Result}
 }
 
 // CellException is an exception of one cell of a task.
@@ -180,9 +181,9 @@ WITH finished AS (
     WHERE job_id = $1 AND no = $2 AND generation = $3 AND state = 'running'
     RETURNING job_id, no, first_change, last_change
 ), answered AS (
-    INSERT INTO answers (call_id, class, http_status, api_code, message, request_id, took, result)
-    VALUES ($5, $6, $7, $8, $9, $4, $10, $11)
-    ON CONFLICT (call_id) DO NOTHING
+    INSERT INTO answers (job_id, call_id, class, http_status, api_code, message, request_id, took, result)
+    VALUES ($1, $5, $6, $7, $8, $9, $4, $10, $11)
+    ON CONFLICT (job_id, call_id) DO NOTHING
 ), refused AS (
     INSERT INTO exceptions (job_id, change_no, task_no, status, code, message, retryable, api_code, request_id)
     SELECT c.job_id, c.no, f.no, x.status, x.code, x.message, x.retryable, x.api_code, x.request_id

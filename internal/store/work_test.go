@@ -151,7 +151,7 @@ func TestReclaimRemembersWhatMayHaveHappened(t *testing.T) {
 			w := setup(t)
 			created := w.create(t, grid([]string{"u1"}, []string{"r1"}))
 			lost := w.claim(t, store.TaskRef{Job: created.Number, No: 1}, 0)
-			if err := w.Answered(t.Context(), store.Answer{Call: w.begin(t, lost.Claim), Class: class}); err != nil {
+			if err := w.Answered(t.Context(), lost.Job, store.Answer{Call: w.begin(t, lost.Claim), Class: class}); err != nil {
 				t.Fatalf("Answered: %v", err)
 			}
 			if _, err := w.sql.Exec(t.Context(), `UPDATE tasks SET claimed_until = now() - interval '1 second'`); err != nil {

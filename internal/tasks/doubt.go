@@ -109,7 +109,7 @@ func (h *handler) askAboutAccount(ctx context.Context, task store.Task) accountS
 		return outcome{Receipt: resp.Receipt}, err
 	}}, call)
 	h.report(ctx, task, access.QuerySharesToUserList, r, verdict{})
-	if err := h.answered(ctx, r.answer); err != nil {
+	if err := h.answered(ctx, task.Job, r.answer); err != nil {
 		zerolog.Ctx(ctx).Warn().Err(err).Msg("recording what Quick BI said of the account")
 	}
 	m := quickbi.Explain(r.err)

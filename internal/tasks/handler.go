@@ -108,14 +108,14 @@ func (h *handler) work(ctx context.Context, task store.Task, probe bool) error {
 		case another:
 			task.Unsure = task.Unsure || s.action == task.Action && r.err != nil && mayHaveHappened(task, r, quickbi.Explain(r.err))
 			s, throttles = v.next, 0
-			if err := h.answered(ctx, r.answer); err != nil {
+			if err := h.answered(ctx, task.Job, r.answer); err != nil {
 				return err
 			}
 		case hold:
 			wait := max(v.wait, throttleWait(throttles))
 			throttles++
 			h.limiters[s.action].Freeze(wait)
-			if err := h.answered(ctx, r.answer); err != nil {
+			if err := h.answered(ctx, task.Job, r.answer); err != nil {
 				return err
 			}
 			if h.timeLeft(ctx) < wait {
@@ -128,8 +128,8 @@ func (h *handler) work(ctx context.Context, task store.Task, probe bool) error {
 }
 
 // answered records how a call ended when the task goes on.
-func (h *handler) answered(ctx context.Context, a store.Answer) error {
-	return h.record(ctx, func(ctx context.Context) error { return h.store.Answered(ctx, a) })
+func (h *handler) answered(ctx context.Context, job int64, a store.Answer) error {
+	return h.record(ctx, func(ctx context.Context) error { return h.store.Answered(ctx, job, a) })
 }
 
 // throttleWait is how long to freeze an action when Quick BI throttled it and
@@ -204,7 +204,7 @@ func (h *handler) carryOut(ctx context.Context, task store.Task, r reply, v verd
 		h.stop(ctx, task.Action, r.answer, v.meaning)
 		fallthrough
 	default:
-		if err := h.answered(ctx, r.answer); err != nil {
+		if err := h.answered(ctx, task.Job, r.answer); err != nil {
 			return err
 		}
 		return h.giveBack(ctx, task, v.again)

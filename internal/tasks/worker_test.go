@@ -326,7 +326,8 @@ func TestTaskThatRedisClingsToComesBack(t *testing.T) {
 	id := w.submit(t, grants(ids("u", 2), ids("r", 1)))
 	// The hash is lost, the id stays in the list: whoever pops it finds nothing,
 	// and it is in nobody's hands for ever after.
-	if n, err := w.redis.Del(t.Context(), "asynq:{smartqauthorize:normal}:t:1-1@0").Result(); n != 1 || err != nil {
+	key := fmt.Sprintf("asynq:{smartqauthorize:normal}:t:%d-1@0", w.number(t))
+	if n, err := w.redis.Del(t.Context(), key).Result(); n != 1 || err != nil {
 		t.Fatalf("the task is not where it should be: %d, %v", n, err)
 	}
 	w.work(t)
@@ -376,7 +377,7 @@ func TestSilentWorkersTasksComeBack(t *testing.T) {
 	w := setup(t, quickbitest.Options{Users: users, QAResources: ids("r", 1)})
 	id := w.submit(t, grants(users, ids("r", 1)))
 	// A worker claims, writes its call down and is never heard of again.
-	task, err := w.store.Claim(t.Context(), store.ClaimRequest{TaskRef: store.TaskRef{Job: 1, No: 1}, Worker: "dead", Lease: time.Millisecond})
+	task, err := w.store.Claim(t.Context(), store.ClaimRequest{TaskRef: store.TaskRef{Job: w.number(t), No: 1}, Worker: "dead", Lease: time.Millisecond})
 	if err != nil {
 		t.Fatalf("Claim: %v", err)
 	}

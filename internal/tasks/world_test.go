@@ -159,6 +159,16 @@ func (w *world) submit(t *testing.T, changes []access.Change) string {
 	return out.JobID
 }
 
+// number is that of the only open job.
+func (w *world) number(t *testing.T) int64 {
+	t.Helper()
+	open, err := w.store.OpenJobs(t.Context())
+	if err != nil || len(open) != 1 {
+		t.Fatalf("OpenJobs = %v, %v, want one", open, err)
+	}
+	return open[0]
+}
+
 func (w *world) job(t *testing.T, id string) store.Job {
 	t.Helper()
 	job, err := w.store.Job(t.Context(), id)
