@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,7 +29,7 @@ INSERT INTO jobs (ulid, parent_id, source, requested_by, reason, lane, idempoten
                   rows, header, input_sha256, input_encoding, input_delimiter, next_task, update_role)
 VALUES ($1, (SELECT id FROM jobs WHERE ulid = $2), $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 ON CONFLICT (source, idempotency_key) DO NOTHING
-RETURNING id`
+RETURNING id, to_jsonb(created_at AT TIME ZONE 'UTC') #>> '{}'`
 
 const jobByKey = `SELECT id, ulid, fingerprint FROM jobs WHERE source = $1 AND idempotency_key = $2`
 
@@ -38,10 +39,11 @@ const jobByKey = `SELECT id, ulid, fingerprint FROM jobs WHERE source = $1 AND i
 func (s *Store) CreateJob(ctx context.Context, job NewJob) (Created, error) {
 	var created Created
 	err := s.inTx(ctx, "writing the job", func(tx pgx.Tx) error {
+		var acceptedAt string
 		id := ulid.Make().String()
 		err := tx.QueryRow(ctx, insertJob, id, job.ParentID, job.Source, job.RequestedBy, job.Reason, job.Lane,
 			job.IdempotencyKey, job.Fingerprint, len(job.Changes), job.Header, job.Input.SHA256,
-			job.Input.Encoding, job.Input.Delimiter, len(job.Tasks)+1, job.UpdateRole).Scan(&created.Number)
+			job.Input.Encoding, job.Input.Delimiter, len(job.Tasks)+1, job.UpdateRole).Scan(&created.Number, &acceptedAt)
 		if errors.Is(err, pgx.ErrNoRows) {
 			created, err = replay(ctx, tx, job)
 			return err
@@ -50,7 +52,15 @@ func (s *Store) CreateJob(ctx context.Context, job NewJob) (Created, error) {
 			return err
 		}
 		created.ID = id
-		return writeRows(ctx, tx, created, job)
+		changes, err := writeRows(ctx, tx, created, job)
+		if err != nil {
+			return err
+		}
+		return writeAudit(ctx, tx, AuditEvent{Actor: job.RequestedBy, Event: EventSubmitted, Job: created.Number, Detail: map[string]any{
+			"source": job.Source, "reason": job.Reason, "rows": len(job.Changes), "tasks": len(job.Tasks),
+			"idempotency_key": job.IdempotencyKey, "input_sha256": job.Input.SHA256, "parent": job.ParentID,
+			"accepted_at": acceptedAt, "changes_sha256": changes,
+		}})
 	})
 	return created, err
 }
@@ -69,14 +79,17 @@ func replay(ctx context.Context, tx pgx.Tx, job NewJob) (Created, error) {
 	return found, nil
 }
 
-func writeRows(ctx context.Context, tx pgx.Tx, created Created, job NewJob) error {
+// writeRows copies the rows of a job and returns the digest of its changes, by
+// which the audit covers them.
+func writeRows(ctx context.Context, tx pgx.Tx, created Created, job NewJob) (changes string, err error) {
+	digest := sha256.New()
 	copies := []struct {
 		table   string
 		columns []string
 		rows    iter.Seq[[]any]
 	}{
 		{"tasks", taskColumns, taskRows(created.Number, job.Tasks)},
-		{"changes", changeColumns, changeRows(created.Number, job.Changes)},
+		{"changes", changeColumns, digested(created.Number, job.Changes, digest)},
 		{"exceptions", exceptionColumns, exceptionRows(created.Number, job.Changes)},
 	}
 	for _, c := range copies {
@@ -87,13 +100,10 @@ func writeRows(ctx context.Context, tx pgx.Tx, created Created, job NewJob) erro
 		}))
 		stop()
 		if err != nil {
-			return fmt.Errorf("copying %s: %w", c.table, err)
+			return "", fmt.Errorf("copying %s: %w", c.table, err)
 		}
 	}
-	return writeAudit(ctx, tx, AuditEvent{Actor: job.RequestedBy, Event: EventSubmitted, Job: created.Number, Detail: map[string]any{
-		"source": job.Source, "reason": job.Reason, "rows": len(job.Changes), "tasks": len(job.Tasks),
-		"idempotency_key": job.IdempotencyKey, "input_sha256": job.Input.SHA256, "parent": job.ParentID,
-	}})
+	return hexSum(digest), nil
 }
 
 var taskColumns = []string{
@@ -118,24 +128,6 @@ func taskRows(number int64, tasks []NewTask) iter.Seq[[]any] {
 var changeColumns = []string{
 	"job_id", "no", "task_no", "line", "row_id", "operation", "principal_type", "principal",
 	"resource_type", "resource_id", "role", "expires_on", "reason", "ticket", "cells",
-}
-
-func changeRows(number int64, changes []NewChange) iter.Seq[[]any] {
-	return func(yield func([]any) bool) {
-		for i, c := range changes {
-			var task *int
-			if c.Task != NoTask {
-				no := c.Task + 1
-				task = &no
-			}
-			if !yield([]any{
-				number, i + 1, task, c.Line, c.RowID, c.Change.Operation, c.Change.Principal.Type, c.Change.Principal.ID,
-				c.Change.Resource.Type, c.Change.Resource.ID, c.Change.Terms.Role, date(c.Change.Terms.ExpiresOn), c.Reason, c.Ticket, c.Cells,
-			}) {
-				return
-			}
-		}
-	}
 }
 
 var exceptionColumns = []string{"job_id", "change_no", "status", "code", "message", "retryable"}
@@ -176,6 +168,8 @@ const (
 	EventReclaimed = "task.reclaimed"
 	EventRenewed   = "task.renewed"
 	EventVerified  = "job.verified"
+	EventExported  = "audit.exported"
+	EventDropped   = "audit.dropped"
 
 	EventProbeAsked = "action.probe_asked"
 	EventStopped    = "action.stopped"

@@ -9,6 +9,7 @@ import (
 // reconcile repairs, until ctx is done, what crashes and a forgetful Redis have
 // left behind. One worker at a time does it.
 func (w *Worker) reconcile(ctx context.Context) {
+	defer w.logCheckpoint()
 	for {
 		if _, err := w.store.AsLeader(ctx, w.sweep); err != nil && ctx.Err() == nil {
 			w.log.Warn().Err(err).Msg("repair round failed; the next one tries again")
@@ -42,7 +43,7 @@ func (w *Worker) sweep(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return w.keepAudit(ctx)
 }
 
 // page is how many due tasks are looked up at once.

@@ -73,6 +73,7 @@ type Worker struct {
 	log      zerolog.Logger
 	metrics  *metrics
 	handlers map[access.Action]*handler
+	audit    auditKeeper // of the reconciler
 	stopping chan struct{}
 	busy     sync.WaitGroup
 }
@@ -83,7 +84,7 @@ func NewWorker(s *store.Store, queue redis.UniversalClient, client *quickbi.Clie
 	o = o.withDefaults()
 	w := &Worker{
 		store: s, redis: queue, queue: NewQueue(queue), options: o, log: log, metrics: newMetrics(o.Registry),
-		handlers: map[access.Action]*handler{}, stopping: make(chan struct{}),
+		handlers: map[access.Action]*handler{}, stopping: make(chan struct{}), audit: auditKeeper{sealer: s.NewSealer()},
 	}
 	var shared trust
 	limiters := map[access.Action]pacer{}

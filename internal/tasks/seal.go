@@ -1,0 +1,55 @@
+package tasks
+
+import (
+	"context"
+	"time"
+
+	"github.com/usher-bi/usher/internal/store"
+)
+
+// keepAuditEvery is how often the leader looks after the partitions, and says
+// how far the audit is sealed: often enough for an archive of the logs to anchor
+// the chain.
+const keepAuditEvery = time.Hour
+
+// auditKeeper is what the leader does for the audit, round by round.
+type auditKeeper struct {
+	sealer     *store.Sealer
+	head       store.Seal // the newest that this worker made
+	partitions time.Time  // made last
+	logged     int64      // the number of the seal that was logged last, and when
+	loggedAt   time.Time
+}
+
+// keepAudit seals what is new, and makes the partitions of the months ahead.
+func (w *Worker) keepAudit(ctx context.Context) error {
+	k := &w.audit
+	if time.Since(k.partitions) > keepAuditEvery {
+		if err := w.store.MakePartitions(ctx); err != nil {
+			return err
+		}
+		k.partitions = time.Now()
+	}
+	seal, sealed, err := k.sealer.Seal(ctx)
+	if err != nil {
+		return err
+	}
+	if sealed {
+		k.head = seal
+	}
+	if time.Since(k.loggedAt) > keepAuditEvery {
+		w.logCheckpoint()
+	}
+	return nil
+}
+
+// logCheckpoint says what the newest seal hashes to, unless it was said already.
+func (w *Worker) logCheckpoint() {
+	k := &w.audit
+	if k.head.No == k.logged {
+		return
+	}
+	at := k.head.Checkpoint()
+	w.log.Info().Int64("seal", at.No).Str("hash", at.Hash).Msg("audit checkpoint")
+	k.logged, k.loggedAt = k.head.No, time.Now()
+}
