@@ -177,11 +177,11 @@ func (b *bench) work(judge func(principal string) *store.Exception) {
 		if err != nil {
 			b.t.Fatal(err)
 		}
-		call, err := b.store.BeginCall(ctx, store.NewCall{Claim: task.Claim, Action: task.Action})
+		begun, err := b.store.BeginCall(ctx, store.NewCall{Claim: task.Claim, Action: task.Action})
 		if err != nil {
 			b.t.Fatal(err)
 		}
-		answer := store.Answer{Call: call, Class: "ok", HTTPStatus: 200, RequestID: "req-ok", Took: time.Millisecond}
+		answer := store.Answer{Call: begun.Call, Class: "ok", HTTPStatus: 200, RequestID: "req-ok", Took: time.Millisecond}
 		end := store.Ending{Exceptions: verdicts(task, judge)}
 		if task.Operation == access.Read && end.Exceptions == nil {
 			end.Works = b.given(task.Principals[0].ID)

@@ -25,6 +25,7 @@ type Config struct {
 
 	Endpoint string        // of Quick BI: a URL or a host
 	Timeout  time.Duration // of one call
+	LateFor  time.Duration // a call without an answer may still be carried out
 
 	Credentials     string // the provider: env, ecs_ram_role, oidc_role_arn or credentials_uri
 	AccessKeyID     string
@@ -102,6 +103,7 @@ func Load(program Program, lookup func(string) string, environ []string) (Config
 func (r *reader) worker(c *Config) {
 	c.Endpoint = r.text("QUICKBI_ENDPOINT")
 	c.Timeout = r.duration("QUICKBI_TIMEOUT")
+	c.LateFor = r.duration("QUICKBI_LATE")
 	c.Concurrency = r.count("WORKER_CONCURRENCY")
 	c.MaxStrikes = r.count("WORKER_MAX_ATTEMPTS")
 	c.Lease = r.duration("WORKER_LEASE")
@@ -113,6 +115,9 @@ func (r *reader) worker(c *Config) {
 	r.credentials(c)
 	if c.Lease > 0 && c.Lease < 2*c.Timeout {
 		r.problem("WORKER_LEASE", fmt.Sprintf("%s is less than twice QUICKBI_TIMEOUT (%s); a claim must outlive its call", c.Lease, c.Timeout))
+	}
+	if c.LateFor > 0 && c.LateFor < 2*c.Timeout {
+		r.problem("QUICKBI_LATE", fmt.Sprintf("%s is less than twice QUICKBI_TIMEOUT (%s); a call in flight may take that long by itself", c.LateFor, c.Timeout))
 	}
 	if c.DrainFor > 0 && c.DrainFor < c.Timeout {
 		r.problem("WORKER_DRAIN", fmt.Sprintf("%s is less than QUICKBI_TIMEOUT (%s); calls in flight must be able to finish", c.DrainFor, c.Timeout))

@@ -56,6 +56,7 @@ func TestEveryProblemIsReportedAtOnce(t *testing.T) {
 		{"malformed", config.Worker, with(map[string]string{
 			"QUICKBI_RATE": "fast", "QUICKBI_TIMEZONE": "Mars/Base", "LOG_LEVEL": "loud", "QUICKBI_TIMEOUT": "15", "WORKER_CONCURRENCY": "0",
 		}), []string{"QUICKBI_RATE", "QUICKBI_TIMEZONE", "LOG_LEVEL", "QUICKBI_TIMEOUT", "WORKER_CONCURRENCY"}},
+		{"late calls forgotten too early", config.Worker, with(map[string]string{"QUICKBI_LATE": "20s"}), []string{"QUICKBI_LATE"}},
 		{"a lease shorter than its call", config.Worker, with(map[string]string{"WORKER_LEASE": "20s"}), []string{"WORKER_LEASE"}},
 		{"a drain shorter than its call", config.Worker, with(map[string]string{"WORKER_DRAIN": "10s"}), []string{"WORKER_DRAIN"}},
 		{"a drain as long as its call", config.Worker, with(map[string]string{"WORKER_DRAIN": "15s"}), nil},

@@ -35,6 +35,7 @@ func Settings() []Setting {
 		{"ALIBABA_CLOUD_CREDENTIALS_URI", "", "for credentials_uri"},
 		{"QUICKBI_RATE", "50/s", "calls a second of each worker process for every action; divide it among workers; QUICKBI_RATE_SMARTQAUTHORIZE=10/s overrides one"},
 		{"QUICKBI_TIMEOUT", "15s", "of one call"},
+		{"QUICKBI_LATE", "60s", "a call that was never answered may still be carried out for that long; a newer change of the same access is then applied again"},
 		{"QUICKBI_TIMEZONE", "Asia/Shanghai", "where a day ends for Quick BI"},
 		{"WORKER_LISTEN", "127.0.0.1:9090", "/healthz, /readyz, /metrics"},
 		{"WORKER_CONCURRENCY", "24", "tasks at once for each action"},

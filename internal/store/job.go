@@ -155,7 +155,8 @@ type NewJob struct {
 	Lane           Lane
 	IdempotencyKey string   // unique among the jobs of Source
 	Fingerprint    string   // equal for equal rows
-	ParentID       string   // ULID of the job that this one retries; "" for none
+	ParentID       string   // ULID of the job that this one retries or reads for; "" for none
+	Retry          bool     // takes the place of its parent in the order between jobs
 	UpdateRole     bool     // members of a workspace whose role differs are given the new one
 	Header         []string // the input's columns, as written
 	Input          Input

@@ -29,7 +29,7 @@ UPDATE jobs SET next_task = next_task + $2 WHERE id = $1
 RETURNING next_task - $2, lane, status = 'canceling'`
 
 const splitTask = `
-UPDATE tasks SET state = 'split', attempts = attempts + 1, request_id = $4, finished_at = now(),
+UPDATE tasks SET state = 'split', attempts = attempts + $5, request_id = $4, finished_at = now(),
                  claimed_by = NULL, claimed_until = NULL
 WHERE job_id = $1 AND no = $2 AND generation = $3 AND state = 'running'
 RETURNING root_no, first_change, last_change, attempts`
@@ -50,12 +50,13 @@ JOIN changes c ON c.job_id = $1 AND c.no BETWEEN $3 AND $4
 
 // Split replaces a claimed task by its parts, which must hold exactly its
 // cells, and returns those that are left to queue; none when the job is being
-// canceled. It returns [ErrStale] when the claim was lost.
+// canceled. An answer without a call means that none was sent. It returns
+// [ErrStale] when the claim was lost.
 func (s *Store) Split(ctx context.Context, c Claim, a Answer, parts []Part) ([]Queued, error) {
 	var queued []Queued
 	err := s.inTx(ctx, "splitting the task", func(tx pgx.Tx) error {
 		queued = queued[:0]
-		cut := cutting{claim: c, requestID: a.RequestID}
+		cut := cutting{claim: c, requestID: a.RequestID, calls: a.calls()}
 		if err := cut.begin(ctx, tx, len(parts)); err != nil {
 			return err
 		}
@@ -70,8 +71,7 @@ func (s *Store) Split(ctx context.Context, c Claim, a Answer, parts []Part) ([]Q
 				})
 			}
 		}
-		_, err := tx.Exec(ctx, insertAnswer, a.args(c.Job)...)
-		return err
+		return a.record(ctx, tx, c.TaskRef)
 	})
 	return queued, err
 }
@@ -80,6 +80,7 @@ func (s *Store) Split(ctx context.Context, c Claim, a Answer, parts []Part) ([]Q
 type cutting struct {
 	claim       Claim
 	requestID   string
+	calls       int // 1, or 0 if the task is cut without one
 	firstNo     int
 	lane        Lane
 	canceling   bool
@@ -94,7 +95,7 @@ func (c *cutting) begin(ctx context.Context, tx pgx.Tx, parts int) error {
 	if err := tx.QueryRow(ctx, takeNumbers, c.claim.Job, parts).Scan(&c.firstNo, &c.lane, &c.canceling); err != nil {
 		return fmt.Errorf("numbering the parts: %w", err)
 	}
-	err := tx.QueryRow(ctx, splitTask, c.claim.Job, c.claim.No, c.claim.Generation, c.requestID).
+	err := tx.QueryRow(ctx, splitTask, c.claim.Job, c.claim.No, c.claim.Generation, c.requestID, c.calls).
 		Scan(&c.root, &c.firstChange, &c.lastChange, &c.attempts)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return ErrStale

@@ -112,10 +112,11 @@ func outward(what string, err error) error {
 }
 
 // away reports whether a SQLSTATE says that the server is starting, stopping,
-// full or cut off, rather than that the statement was wrong.
+// full or cut off, or gave way to another transaction, rather than that the
+// statement was wrong.
 func away(code string) bool {
 	switch code[:2] {
-	case "57", "08", "53": // operator intervention, connection exception, insufficient resources
+	case "57", "08", "53", "40": // operator intervention, connection exception, insufficient resources, transaction rollback
 		return true
 	default:
 		return false

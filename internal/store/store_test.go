@@ -23,19 +23,19 @@ type world struct {
 	sql *pgx.Conn
 }
 
-func setup(t *testing.T) world {
-	t.Helper()
-	url := testenv.Postgres(t)
-	s, err := store.Open(t.Context(), url, 8)
+func setup(tb testing.TB) world {
+	tb.Helper()
+	url := testenv.Postgres(tb)
+	s, err := store.Open(tb.Context(), url, 8)
 	if err != nil {
-		t.Fatalf("Open: %v", err)
+		tb.Fatalf("Open: %v", err)
 	}
-	t.Cleanup(s.Close)
-	conn, err := pgx.Connect(t.Context(), url)
+	tb.Cleanup(s.Close)
+	conn, err := pgx.Connect(tb.Context(), url)
 	if err != nil {
-		t.Fatalf("connecting: %v", err)
+		tb.Fatalf("connecting: %v", err)
 	}
-	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+	tb.Cleanup(func() { _ = conn.Close(context.WithoutCancel(tb.Context())) })
 	return world{Store: s, sql: conn}
 }
 
@@ -68,31 +68,31 @@ var expiry = access.Date{Year: 2099, Month: time.December, Day: 31}
 
 func qa(id string) access.Resource { return access.Resource{Type: access.QAResource, ID: id} }
 
-func (w world) create(t *testing.T, job store.NewJob) store.Created {
-	t.Helper()
-	created, err := w.CreateJob(t.Context(), job)
+func (w world) create(tb testing.TB, job store.NewJob) store.Created {
+	tb.Helper()
+	created, err := w.CreateJob(tb.Context(), job)
 	if err != nil {
-		t.Fatalf("CreateJob: %v", err)
+		tb.Fatalf("CreateJob: %v", err)
 	}
 	return created
 }
 
-func (w world) claim(t *testing.T, ref store.TaskRef, generation int) store.Task {
-	t.Helper()
-	task, err := w.Claim(t.Context(), store.ClaimRequest{TaskRef: ref, Generation: generation, Worker: "w", Lease: time.Minute})
+func (w world) claim(tb testing.TB, ref store.TaskRef, generation int) store.Task {
+	tb.Helper()
+	task, err := w.Claim(tb.Context(), store.ClaimRequest{TaskRef: ref, Generation: generation, Worker: "w", Lease: time.Minute})
 	if err != nil {
-		t.Fatalf("Claim: %v", err)
+		tb.Fatalf("Claim: %v", err)
 	}
 	return task
 }
 
 func (w world) begin(t *testing.T, c store.Claim) int64 {
 	t.Helper()
-	call, err := w.BeginCall(t.Context(), store.NewCall{Claim: c, Action: access.SmartqAuthorize})
+	begun, err := w.BeginCall(t.Context(), store.NewCall{Claim: c, Action: access.SmartqAuthorize})
 	if err != nil {
 		t.Fatalf("BeginCall: %v", err)
 	}
-	return call
+	return begun.Call
 }
 
 func (w world) counts(t *testing.T, id string) store.Counts {
@@ -298,4 +298,19 @@ func TestMigrateTwiceAndAtOnce(t *testing.T) {
 	if err := s.CheckSchema(t.Context()); err != nil {
 		t.Errorf("CheckSchema: %v", err)
 	}
+}
+
+// number runs a query whose answer is one number.
+func (w world) number(tb testing.TB, query string) int {
+	tb.Helper()
+	var n int
+	if err := w.sql.QueryRow(tb.Context(), query).Scan(&n); err != nil {
+		tb.Fatalf("%s: %v", query, err)
+	}
+	return n
+}
+
+func (w world) eventually(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	testenv.Eventually(t, what, cond)
 }

@@ -26,8 +26,9 @@ type Created struct {
 
 const insertJob = `
 INSERT INTO jobs (ulid, parent_id, source, requested_by, reason, lane, idempotency_key, fingerprint,
-                  rows, header, input_sha256, input_encoding, input_delimiter, next_task, update_role)
-VALUES ($1, (SELECT id FROM jobs WHERE ulid = $2), $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+                  rows, header, input_sha256, input_encoding, input_delimiter, next_task, update_role, ranks_as)
+VALUES ($1, (SELECT id FROM jobs WHERE ulid = $2), $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
+        CASE WHEN $16 THEN (SELECT coalesce(ranks_as, id) FROM jobs WHERE ulid = $2) END)
 ON CONFLICT (source, idempotency_key) DO NOTHING
 RETURNING id, to_jsonb(created_at AT TIME ZONE 'UTC') #>> '{}'`
 
@@ -43,7 +44,8 @@ func (s *Store) CreateJob(ctx context.Context, job NewJob) (Created, error) {
 		id := ulid.Make().String()
 		err := tx.QueryRow(ctx, insertJob, id, job.ParentID, job.Source, job.RequestedBy, job.Reason, job.Lane,
 			job.IdempotencyKey, job.Fingerprint, len(job.Changes), job.Header, job.Input.SHA256,
-			job.Input.Encoding, job.Input.Delimiter, len(job.Tasks)+1, job.UpdateRole).Scan(&created.Number, &acceptedAt)
+			job.Input.Encoding, job.Input.Delimiter, len(job.Tasks)+1, job.UpdateRole, job.Retry).
+			Scan(&created.Number, &acceptedAt)
 		if errors.Is(err, pgx.ErrNoRows) {
 			created, err = replay(ctx, tx, job)
 			return err
@@ -56,11 +58,15 @@ func (s *Store) CreateJob(ctx context.Context, job NewJob) (Created, error) {
 		if err != nil {
 			return err
 		}
-		return writeAudit(ctx, tx, AuditEvent{Actor: job.RequestedBy, Event: EventSubmitted, Job: created.Number, Detail: map[string]any{
+		err = writeAudit(ctx, tx, AuditEvent{Actor: job.RequestedBy, Event: EventSubmitted, Job: created.Number, Detail: map[string]any{
 			"source": job.Source, "reason": job.Reason, "rows": len(job.Changes), "tasks": len(job.Tasks),
 			"idempotency_key": job.IdempotencyKey, "input_sha256": job.Input.SHA256, "parent": job.ParentID,
 			"accepted_at": acceptedAt, "changes_sha256": changes,
 		}})
+		if err != nil {
+			return err
+		}
+		return acceptLast(ctx, tx)
 	})
 	return created, err
 }

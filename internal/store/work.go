@@ -108,64 +108,6 @@ func sides(typ access.PrincipalType, ids, keys []string) ([]access.Principal, []
 	return principals, resources, nil
 }
 
-const beginCall = `
-INSERT INTO calls (job_id, task_no, generation, action, cells, worker)
-SELECT t.job_id, t.no, t.generation, $5, t.cells, t.claimed_by
-FROM tasks t
-JOIN jobs j ON j.id = t.job_id
-WHERE t.job_id = $1 AND t.no = $2 AND t.generation = $3 AND t.state = 'running' AND t.claimed_until > now()
-  AND j.status <> 'canceling'
-  AND ($4 OR NOT EXISTS (SELECT FROM action_stops s WHERE s.action = t.action))
-RETURNING id`
-
-// NewCall is a call about to be sent for a claimed task.
-type NewCall struct {
-	Claim
-
-	Action access.Action // of this call; a task may need another one to look something up
-	Probe  bool          // sent although the task's action is stopped
-}
-
-// BeginCall writes a call down before it is sent, and in the same statement
-// checks that it still may be: the claim is current, the job is not canceled,
-// the task's action is not stopped. It returns [ErrStale] when the call must
-// not be sent.
-func (s *Store) BeginCall(ctx context.Context, c NewCall) (call int64, err error) {
-	err = s.pool.QueryRow(ctx, beginCall, c.Job, c.No, c.Generation, c.Probe, c.Action).Scan(&call)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return 0, fmt.Errorf("writing the call down: %w", ErrStale)
-	}
-	return call, outward("writing the call down", err)
-}
-
-// Answer is how a call ended.
-type Answer struct {
-	Call       int64  // as BeginCall returned it
-	Class      string // what it means
-	HTTPStatus int    // 0 when no answer came
-	APICode    string
-	Message    string
-	RequestID  string
-	Result     string // what it returned that must be kept, such as the id of an authorization
-	Took       time.Duration
-}
-
-const insertAnswer = `
-INSERT INTO answers (job_id, call_id, class, http_status, api_code, message, request_id, took, result)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-ON CONFLICT (job_id, call_id) DO NOTHING`
-
-// Answered records how a call of a job ended when nothing else follows from it
-// yet.
-func (s *Store) Answered(ctx context.Context, job int64, a Answer) error {
-	_, err := s.pool.Exec(ctx, insertAnswer, a.args(job)...)
-	return outward("recording an answer", err)
-}
-
-func (a Answer) args(job int64) []any {
-	return []any{job, a.Call, a.Class, a.HTTPStatus, a.APICode, a.Message, a.RequestID, a.Took, a.Result}
-}
-
 // CellException is an exception of one cell of a task.
 type CellException struct {
 	Exception
@@ -176,19 +118,15 @@ type CellException struct {
 
 const finishTask = `
 WITH finished AS (
-    UPDATE tasks SET state = 'done', attempts = attempts + 1, request_id = $4, finished_at = now(),
+    UPDATE tasks SET state = 'done', attempts = attempts + $4, request_id = $5, finished_at = now(),
                      claimed_by = NULL, claimed_until = NULL
     WHERE job_id = $1 AND no = $2 AND generation = $3 AND state = 'running'
     RETURNING job_id, no, first_change, last_change
-), answered AS (
-    INSERT INTO answers (job_id, call_id, class, http_status, api_code, message, request_id, took, result)
-    VALUES ($1, $5, $6, $7, $8, $9, $4, $10, $11)
-    ON CONFLICT (job_id, call_id) DO NOTHING
 ), refused AS (
     INSERT INTO exceptions (job_id, change_no, task_no, status, code, message, retryable, api_code, request_id)
     SELECT c.job_id, c.no, f.no, x.status, x.code, x.message, x.retryable, x.api_code, x.request_id
     FROM finished f
-    CROSS JOIN unnest($12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::boolean[], $18::text[], $19::text[])
+    CROSS JOIN unnest($6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::boolean[], $12::text[], $13::text[])
         AS x (principal, resource, status, code, message, retryable, api_code, request_id)
     JOIN changes c ON c.job_id = f.job_id AND c.no BETWEEN f.first_change AND f.last_change
                   AND c.principal = x.principal AND c.resource_type || ':' || c.resource_id = x.resource
@@ -202,19 +140,20 @@ type Ending struct {
 	Works      []SharedWork    // what a read found
 }
 
-// Finish records in one statement that a task is over, and in the same
-// transaction what a read found. It returns [ErrStale], having recorded the
-// answer and nothing else, when the claim was lost.
+// Finish records how the last call of a task ended, that the task is over, and
+// what a read found: all of it or nothing. An answer without a call means that
+// the task is over although none was sent. It returns [ErrStale], having
+// recorded the answer and nothing else, when the claim was lost.
 func (s *Store) Finish(ctx context.Context, c Claim, a Answer, end Ending) error {
 	const what = "finishing the task"
 	var finished bool
 	var err error
 	if len(end.Exceptions) == 0 && len(end.Works) == 0 { // nothing to undo: spare the round trips of a transaction
-		finished, err = finish(ctx, s.pool, c, a, nil)
+		finished, err = finish(ctx, s.pool, finishing{c, a, nil})
 		err = outward(what, err)
 	} else {
 		err = s.inTx(ctx, what, func(tx pgx.Tx) (err error) {
-			finished, err = finish(ctx, tx, c, a, end.Exceptions)
+			finished, err = finish(ctx, tx, finishing{c, a, end.Exceptions})
 			if err != nil || !finished || len(end.Works) == 0 {
 				return err
 			}
@@ -227,20 +166,29 @@ func (s *Store) Finish(ctx context.Context, c Claim, a Answer, end Ending) error
 	return err
 }
 
-// querier is a pool or a transaction.
-type querier interface {
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+// batcher is a pool or a transaction.
+type batcher interface {
+	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
 }
 
-func finish(ctx context.Context, q querier, c Claim, a Answer, exceptions []CellException) (bool, error) {
-	args := append([]any{c.Job, c.No, c.Generation, a.RequestID, a.Call, a.Class, a.HTTPStatus, a.APICode, a.Message, a.Took, a.Result},
-		columns(exceptions)...)
+// finishing is what the end of a task brings.
+type finishing struct {
+	claim      Claim
+	answer     Answer
+	exceptions []CellException
+}
+
+func finish(ctx context.Context, db batcher, f finishing) (bool, error) {
+	var batch pgx.Batch
+	f.answer.queue(&batch, f.claim.TaskRef)
+	args := append([]any{f.claim.Job, f.claim.No, f.claim.Generation, f.answer.calls(), f.answer.RequestID}, columns(f.exceptions)...)
 	var finished, refused int
-	if err := q.QueryRow(ctx, finishTask, args...).Scan(&finished, &refused); err != nil {
+	batch.Queue(finishTask, args...).QueryRow(func(row pgx.Row) error { return row.Scan(&finished, &refused) })
+	if err := db.SendBatch(ctx, &batch).Close(); err != nil {
 		return false, err
 	}
-	if finished == 1 && refused != len(exceptions) {
-		return false, fmt.Errorf("%d of %d exceptions name a cell of task %d of job %d", refused, len(exceptions), c.No, c.Job)
+	if finished == 1 && refused != len(f.exceptions) {
+		return false, fmt.Errorf("%d of %d exceptions name a cell of task %d of job %d", refused, len(f.exceptions), f.claim.No, f.claim.Job)
 	}
 	return finished == 1, nil
 }
@@ -275,6 +223,11 @@ type Again struct {
 	Delay  time.Duration
 	Counts bool // the call counts as an attempt and as a strike
 	Unsure bool // it was sent, and nobody knows what became of it
+
+	// Overtook means that it was carried out while an older call for the same
+	// access was in flight, which may still undo it: it is to be carried out once
+	// more when that call has ended. It counts as an attempt and is unsure.
+	Overtook bool
 }
 
 const giveBack = `
@@ -283,8 +236,8 @@ WITH j AS (
 ), back AS (
     UPDATE tasks t SET
         state = 'ready', generation = t.generation + 1, due_at = now() + $5::interval,
-        attempts = t.attempts + $4::int, strikes = t.strikes + $4::int, unsure = t.unsure OR $6,
-        claimed_by = NULL, claimed_until = NULL
+        attempts = t.attempts + ($4 OR $7)::int, strikes = t.strikes + $4::int,
+        unsure = t.unsure OR $6 OR $7, overtook = t.overtook OR $7, claimed_by = NULL, claimed_until = NULL
     FROM j
     WHERE t.job_id = j.id AND t.no = $2 AND t.generation = $3 AND t.state = 'running'
     RETURNING t.generation, t.action, j.lane, j.canceling
@@ -296,13 +249,10 @@ SELECT generation, action, lane, canceling FROM back`
 // to be queued, and [Store.Finalize] ends it. It returns [ErrStale] when the
 // claim was lost.
 func (s *Store) GiveBack(ctx context.Context, c Claim, again Again) (q Queued, ok bool, err error) {
-	counts := 0
-	if again.Counts {
-		counts = 1
-	}
 	q = Queued{TaskRef: c.TaskRef, Delay: again.Delay}
 	var canceled bool
-	err = s.pool.QueryRow(ctx, giveBack, c.Job, c.No, c.Generation, counts, again.Delay, again.Unsure).Scan(&q.Generation, &q.Action, &q.Lane, &canceled)
+	err = s.pool.QueryRow(ctx, giveBack, c.Job, c.No, c.Generation, again.Counts, again.Delay, again.Unsure, again.Overtook).
+		Scan(&q.Generation, &q.Action, &q.Lane, &canceled)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return Queued{}, false, fmt.Errorf("giving the task back: %w", ErrStale)
 	}

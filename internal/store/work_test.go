@@ -116,7 +116,7 @@ func TestLostClaimCanWriteNothing(t *testing.T) {
 	if _, err := w.BeginCall(t.Context(), store.NewCall{Claim: lost.Claim, Action: access.SmartqAuthorize}); !errors.Is(err, store.ErrStale) {
 		t.Errorf("BeginCall after the lease = %v, want ErrStale", err)
 	}
-	if n, err := w.Reclaim(t.Context()); n != 1 || err != nil {
+	if n, err := w.Reclaim(t.Context(), time.Minute); n != 1 || err != nil {
 		t.Fatalf("Reclaim() = %d, %v, want 1", n, err)
 	}
 	current := w.claim(t, ref, lost.Generation+1)
@@ -151,13 +151,13 @@ func TestReclaimRemembersWhatMayHaveHappened(t *testing.T) {
 			w := setup(t)
 			created := w.create(t, grid([]string{"u1"}, []string{"r1"}))
 			lost := w.claim(t, store.TaskRef{Job: created.Number, No: 1}, 0)
-			if err := w.Answered(t.Context(), lost.Job, store.Answer{Call: w.begin(t, lost.Claim), Class: class}); err != nil {
+			if err := w.Answered(t.Context(), lost.TaskRef, store.Answer{Call: w.begin(t, lost.Claim), Class: class}); err != nil {
 				t.Fatalf("Answered: %v", err)
 			}
 			if _, err := w.sql.Exec(t.Context(), `UPDATE tasks SET claimed_until = now() - interval '1 second'`); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := w.Reclaim(t.Context()); err != nil {
+			if _, err := w.Reclaim(t.Context(), time.Minute); err != nil {
 				t.Fatalf("Reclaim: %v", err)
 			}
 			if task := w.claim(t, lost.TaskRef, lost.Generation+1); task.Unsure != want {

@@ -100,16 +100,16 @@ func (h *handler) askAboutAccount(ctx context.Context, task store.Task) accountS
 	if err != nil || h.limiters[access.QuerySharesToUserList].Wait(ctx) != nil {
 		return accountWorked
 	}
-	call, err := h.store.BeginCall(ctx, store.NewCall{Claim: task.Claim, Action: access.QuerySharesToUserList, Probe: true})
+	begun, err := h.store.BeginCall(ctx, store.NewCall{Claim: task.Claim, Action: access.QuerySharesToUserList, Probe: true})
 	if err != nil {
 		return accountWorked
 	}
-	r := send(ctx, step{action: access.QuerySharesToUserList, send: func(ctx context.Context) (outcome, error) {
+	r := h.send(ctx, task, step{action: access.QuerySharesToUserList, send: func(ctx context.Context) (outcome, error) {
 		resp, err := h.quickbi.QuerySharesToUserList(ctx, user)
 		return outcome{Receipt: resp.Receipt}, err
-	}}, call)
+	}}, begun.Call)
 	h.report(ctx, task, access.QuerySharesToUserList, r, verdict{})
-	if err := h.answered(ctx, task.Job, r.answer); err != nil {
+	if err := h.answered(ctx, task, r.answer); err != nil {
 		zerolog.Ctx(ctx).Warn().Err(err).Msg("recording what Quick BI said of the account")
 	}
 	m := quickbi.Explain(r.err)

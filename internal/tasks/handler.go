@@ -1,6 +1,7 @@
 package tasks
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -87,6 +88,7 @@ func leaseMargin(lease time.Duration) time.Duration { return min(2*time.Second, 
 // work makes the calls of a task until it is over, given back or cut.
 func (h *handler) work(ctx context.Context, task store.Task, probe bool) error {
 	s, throttles := h.first(task), 0
+	var overtaken *store.OlderCallError
 	for {
 		if !h.mayBegin(ctx, s.action) {
 			if h.isStopping() {
@@ -94,42 +96,60 @@ func (h *handler) work(ctx context.Context, task store.Task, probe bool) error {
 			}
 			return h.giveBack(ctx, task, store.Again{Delay: notNow, Unsure: task.Unsure})
 		}
-		call, err := h.store.BeginCall(ctx, store.NewCall{Claim: task.Claim, Action: s.action, Probe: probe})
-		if errors.Is(err, store.ErrStale) { // lost, canceled or stopped
-			return h.giveBack(ctx, task, store.Again{Delay: notNow, Unsure: task.Unsure})
-		}
+		asked := time.Now()
+		begun, err := h.store.BeginCall(ctx, store.NewCall{Claim: task.Claim, Action: s.action, Probe: probe})
 		if err != nil {
-			return err
+			return h.notBegun(ctx, task, err)
 		}
-		r := send(ctx, s, call)
+		if time.Since(asked) > h.sendWithin() {
+			return h.notSent(ctx, task, begun.Call)
+		}
+		overtaken = cmp.Or(begun.Overtakes, overtaken)
+		r := h.send(ctx, task, s, begun.Call)
 		v := h.doubted(ctx, task, r, s.judge(r))
 		h.report(ctx, task, s.action, r, v)
 		switch v.kind {
 		case another:
 			task.Unsure = task.Unsure || s.action == task.Action && r.err != nil && mayHaveHappened(task, r, quickbi.Explain(r.err))
 			s, throttles = v.next, 0
-			if err := h.answered(ctx, task.Job, r.answer); err != nil {
+			if err := h.answered(ctx, task, r.answer); err != nil {
 				return err
 			}
 		case hold:
 			wait := max(v.wait, throttleWait(throttles))
 			throttles++
 			h.limiters[s.action].Freeze(wait)
-			if err := h.answered(ctx, task.Job, r.answer); err != nil {
+			if err := h.answered(ctx, task, r.answer); err != nil {
 				return err
 			}
 			if h.timeLeft(ctx) < wait {
 				return h.giveBack(ctx, task, store.Again{Delay: wait, Unsure: task.Unsure})
 			}
 		default:
-			return h.carryOut(ctx, task, r, v, probe)
+			return h.carryOut(ctx, task, r, oncemore(v, overtaken), probe)
 		}
 	}
 }
 
+// notBegun goes on with a task whose call must not be sent.
+func (h *handler) notBegun(ctx context.Context, task store.Task, err error) error {
+	newer, isNewer := errors.AsType[*store.SupersededError](err)
+	older, isOlder := errors.AsType[*store.OlderCallError](err)
+	switch {
+	case isNewer:
+		return h.drop(ctx, task, newer.Cells)
+	case isOlder:
+		return h.giveBack(ctx, task, store.Again{Delay: waitFor(older), Unsure: task.Unsure})
+	case errors.Is(err, store.ErrStale): // lost, canceled or stopped
+		return h.giveBack(ctx, task, store.Again{Delay: notNow, Unsure: task.Unsure})
+	default:
+		return err
+	}
+}
+
 // answered records how a call ended when the task goes on.
-func (h *handler) answered(ctx context.Context, job int64, a store.Answer) error {
-	return h.record(ctx, func(ctx context.Context) error { return h.store.Answered(ctx, job, a) })
+func (h *handler) answered(ctx context.Context, task store.Task, a store.Answer) error {
+	return h.record(ctx, func(ctx context.Context) error { return h.store.Answered(ctx, task.TaskRef, a) })
 }
 
 // throttleWait is how long to freeze an action when Quick BI throttled it and
@@ -178,10 +198,14 @@ const notNow = 5 * time.Second
 
 // send sends the call that was written down. It is never cut short by a stop:
 // what has begun is finished and recorded.
-func send(ctx context.Context, s step, call int64) reply {
+func (h *handler) send(ctx context.Context, task store.Task, s step, call int64) reply {
 	start := time.Now()
 	out, err := s.send(ctx)
-	return reply{outcome: out, answer: answerOf(call, out, err, time.Since(start)), err: err}
+	r := reply{outcome: out, answer: answerOf(call, out, err, time.Since(start)), err: err}
+	if !readsOnly(s.action) && mayComeLate(task, r) {
+		r.answer.LateFor = h.options.LateFor
+	}
+	return r
 }
 
 // carryOut records what follows from a reply.
@@ -191,24 +215,27 @@ func (h *handler) carryOut(ctx context.Context, task store.Task, r reply, v verd
 	}
 	switch v.kind {
 	case finish:
-		err := h.record(ctx, func(ctx context.Context) error {
-			return h.store.Finish(ctx, task.Claim, r.answer, store.Ending{Exceptions: v.exceptions, Works: v.works})
-		})
-		if err != nil {
-			return err
-		}
-		return h.store.Finalize(ctx, task.Job)
+		return h.finish(ctx, task, r.answer, store.Ending{Exceptions: v.exceptions, Works: v.works})
 	case cut:
 		return h.cut(ctx, task, r.answer, v.parts)
 	case stop:
 		h.stop(ctx, task.Action, r.answer, v.meaning)
 		fallthrough
 	default:
-		if err := h.answered(ctx, task.Job, r.answer); err != nil {
+		if err := h.answered(ctx, task, r.answer); err != nil {
 			return err
 		}
 		return h.giveBack(ctx, task, v.again)
 	}
+}
+
+// finish ends a task, and its job if it was the last one.
+func (h *handler) finish(ctx context.Context, task store.Task, a store.Answer, end store.Ending) error {
+	err := h.record(ctx, func(ctx context.Context) error { return h.store.Finish(ctx, task.Claim, a, end) })
+	if err != nil {
+		return err
+	}
+	return h.store.Finalize(ctx, task.Job)
 }
 
 func (h *handler) cut(ctx context.Context, task store.Task, a store.Answer, parts []store.Part) error {

@@ -5,14 +5,15 @@ import "github.com/prometheus/client_golang/prometheus"
 // metrics counts what the worker does. No label ever holds an id of a person,
 // a job or a resource.
 type metrics struct {
-	calls    *prometheus.CounterVec   // by action and class of answer
-	took     *prometheus.HistogramVec // by action
-	cells    *prometheus.CounterVec   // by action
-	claimed  *prometheus.CounterVec   // by action
-	released *prometheus.CounterVec   // by action
-	repairs  *prometheus.CounterVec   // by kind
-	waited   prometheus.Histogram
-	stopped  *prometheus.GaugeVec // by action
+	calls      *prometheus.CounterVec   // by action and class of answer
+	took       *prometheus.HistogramVec // by action
+	cells      *prometheus.CounterVec   // by action
+	claimed    *prometheus.CounterVec   // by action
+	released   *prometheus.CounterVec   // by action
+	superseded *prometheus.CounterVec   // by action
+	repairs    *prometheus.CounterVec   // by kind
+	waited     prometheus.Histogram
+	stopped    *prometheus.GaugeVec // by action
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -20,11 +21,12 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
 	m := &metrics{
-		calls:    counter("usher_calls_total", "Calls sent to Quick BI, by class of answer.", "action", "class"),
-		cells:    counter("usher_changes_sent_total", "Changes carried by those calls.", "action"),
-		claimed:  counter("usher_tasks_claimed_total", "Tasks claimed.", "action"),
-		released: counter("usher_tasks_released_total", "Claimed tasks that ended or were given back.", "action"),
-		repairs:  counter("usher_repairs_total", "What the reconciler put right, by kind.", "kind"),
+		calls:      counter("usher_calls_total", "Calls sent to Quick BI, by class of answer.", "action", "class"),
+		cells:      counter("usher_changes_sent_total", "Changes carried by those calls.", "action"),
+		claimed:    counter("usher_tasks_claimed_total", "Tasks claimed.", "action"),
+		released:   counter("usher_tasks_released_total", "Claimed tasks that ended or were given back.", "action"),
+		superseded: counter("usher_changes_superseded_total", "Changes never sent, because a newer one of the same access was accepted.", "action"),
+		repairs:    counter("usher_repairs_total", "What the reconciler put right, by kind.", "kind"),
 		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "usher_call_seconds", Help: "Duration of calls to Quick BI.", Buckets: prometheus.ExponentialBuckets(0.01, 2, 12),
 		}, []string{"action"}),
@@ -35,6 +37,6 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "usher_action_stopped", Help: "1 while Quick BI refuses the account for an action.",
 		}, []string{"action"}),
 	}
-	reg.MustRegister(m.calls, m.cells, m.claimed, m.released, m.repairs, m.took, m.waited, m.stopped)
+	reg.MustRegister(m.calls, m.cells, m.claimed, m.released, m.superseded, m.repairs, m.took, m.waited, m.stopped)
 	return m
 }

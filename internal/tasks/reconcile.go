@@ -23,7 +23,7 @@ func (w *Worker) reconcile(ctx context.Context) {
 // sweep is one round of repair. Everything in it is compare and set, so a round
 // that runs beside another, or beside the workers, does no harm.
 func (w *Worker) sweep(ctx context.Context) error {
-	reclaimed, err := w.store.Reclaim(ctx)
+	reclaimed, err := w.store.Reclaim(ctx, w.options.LateFor)
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ type Submission struct {
 	Key         string // idempotency key; "" means the fingerprint
 	Fingerprint string // equal for equal rows of equal source
 	ParentID    string // ULID of the job that this one retries or reads for; "" for none
+	Retry       bool   // of ParentID: takes its place in the order between jobs
 	UpdateRole  bool   // members of a workspace whose role differs are given the new one
 	Header      []string
 	Input       store.Input
@@ -89,7 +90,7 @@ func (s *Submitter) Submit(ctx context.Context, sub Submission) (Submitted, erro
 func plan(sub Submission) store.NewJob {
 	job := store.NewJob{
 		Source: sub.Source, RequestedBy: sub.RequestedBy, Reason: sub.Reason, Lane: sub.Lane,
-		IdempotencyKey: sub.Key, Fingerprint: sub.Fingerprint, ParentID: sub.ParentID, UpdateRole: sub.UpdateRole,
+		IdempotencyKey: sub.Key, Fingerprint: sub.Fingerprint, ParentID: sub.ParentID, Retry: sub.Retry, UpdateRole: sub.UpdateRole,
 		Header: sub.Header, Input: sub.Input, Changes: make([]store.NewChange, 0, len(sub.Rows)),
 	}
 	if job.IdempotencyKey == "" {
@@ -173,8 +174,9 @@ func (e *RetryInvalidError) Error() string {
 	return fmt.Sprintf("%d of the failed rows can no longer be sent as they are", len(e.Rows))
 }
 
-// Retry submits the selected failures of a job as a new job linked to it. Asking
-// twice gives the same job.
+// Retry submits the selected failures of a job as a new job linked to it. They
+// keep their place in the order between jobs: what a newer job asked for
+// meanwhile wins. Asking twice gives the same job.
 func (s *Submitter) Retry(ctx context.Context, r RetryRequest) (Submitted, error) {
 	parent, err := s.store.Job(ctx, r.JobID)
 	if err != nil {
@@ -192,7 +194,7 @@ func (s *Submitter) Retry(ctx context.Context, r RetryRequest) (Submitted, error
 		return Submitted{}, ErrNothingToRetry
 	}
 	sub := Submission{
-		Source: parent.Source, RequestedBy: r.RequestedBy, Reason: r.Reason, Lane: parent.Lane, ParentID: parent.ID, UpdateRole: parent.UpdateRole,
+		Source: parent.Source, RequestedBy: r.RequestedBy, Reason: r.Reason, Lane: parent.Lane, ParentID: parent.ID, Retry: true, UpdateRole: parent.UpdateRole,
 		Header: header, Input: store.Input{SHA256: parent.Input.SHA256, Encoding: parent.Input.Encoding, Delimiter: parent.Input.Delimiter},
 	}
 	hash := sha256.New()

@@ -30,6 +30,7 @@ type Options struct {
 	Backoff     time.Duration               // before the first repeat of a call; doubles; 0 means 1s
 	CallTimeout time.Duration               // what the client allows one call; 0 means 15s
 	Lease       time.Duration               // of a claim; 0 means 2m
+	LateFor     time.Duration               // how long a call that was never answered may still take effect; 0 means 4 CallTimeouts
 	Drain       time.Duration               // for calls in flight when stopping; 0 means 25s
 	Sweep       time.Duration               // between rounds of the reconciler; 0 means 15s
 	ProbeFirst  time.Duration               // after a stop; 0 means 1m
@@ -44,6 +45,7 @@ func (o Options) withDefaults() Options {
 	o.Backoff = defaulted(o.Backoff, time.Second)
 	o.CallTimeout = defaulted(o.CallTimeout, 15*time.Second)
 	o.Lease = defaulted(o.Lease, 2*time.Minute)
+	o.LateFor = defaulted(o.LateFor, 4*o.CallTimeout)
 	o.Drain = defaulted(o.Drain, 25*time.Second)
 	o.Sweep = defaulted(o.Sweep, 15*time.Second)
 	o.ProbeFirst = defaulted(o.ProbeFirst, time.Minute)

@@ -185,7 +185,11 @@ func (x exchange) delay(o order, f Fault) answer {
 	if f.Apply {
 		early = x.apply(o, f)
 	}
-	if !later(x.r.Context().Done(), time.Duration(f.Delay)) {
+	gone := x.r.Context().Done()
+	if f.Late {
+		gone = nil
+	}
+	if !later(gone, time.Duration(f.Delay)) {
 		return answer{} // nobody is listening
 	}
 	if f.Apply {

@@ -29,7 +29,7 @@ const (
 
 	// Delay lets Delay pass before the call takes effect and is answered; with
 	// Apply it takes effect first. It ends early when the caller hangs up, and
-	// then the call takes no effect any more.
+	// then the call takes no effect any more, unless it is Late.
 	Delay Kind = "delay"
 
 	// LoseAnswer carries the call out and cuts the connection.
@@ -82,6 +82,10 @@ type Fault struct {
 	// Apply carries the call out all the same, for refuse, html, delay, empty,
 	// oversized and success_false.
 	Apply bool `json:"apply,omitempty"`
+
+	// Late lets a delayed call take effect in its time although the caller has
+	// hung up.
+	Late bool `json:"late,omitempty"`
 
 	// Status, Code and Message make up the answer. A %s in Message becomes the
 	// user of a row, or the first id of a refused call that Match is about.
@@ -136,6 +140,8 @@ func (f Fault) check() error {
 		return fmt.Errorf("action %q is not known", f.Action)
 	case f.Kind == Delay && f.Delay == 0:
 		return errors.New("a delay needs a duration in delay")
+	case f.Late && f.Kind != Delay:
+		return fmt.Errorf("late means nothing to %s: only a delay can be", f.Kind)
 	case f.Apply && !slices.Contains(appliable, f.Kind):
 		return fmt.Errorf("apply means nothing to %s: want one of %v", f.Kind, appliable)
 	case f.Kind == Rows && f.Action != "" && !actions[f.Action].shape.failsByItem():

@@ -1,0 +1,244 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/usher-bi/usher/internal/access"
+)
+
+// The gate keeps two things apart: the commit of a job, and the writing down of
+// a call. So each call that was written down before a job was accepted is seen
+// by the calls of that job, and each one after it sees the job. The number has
+// no meaning beyond being the same in every program.
+const gate = 7_201_884_418
+
+const (
+	closeGate = `SELECT pg_advisory_xact_lock($1)`
+	enterGate = `SELECT pg_advisory_xact_lock_shared($1)`
+)
+
+// The newest accepted change of an access wins: by the rank of its job, then by
+// the job. A change that was withdrawn asks for nothing. Of an older call it is
+// enough that it may still take effect: it is in flight, or was never answered.
+const beginCall = `
+WITH task AS (
+    SELECT t.job_id, t.no, t.generation, t.action, t.operation, t.principal_type, t.principals, t.resources, t.cells,
+           t.claimed_by, t.overtook, coalesce(j.ranks_as, j.id) AS rank
+    FROM tasks t
+    JOIN jobs j ON j.id = t.job_id
+    WHERE t.job_id = $1 AND t.no = $2 AND t.generation = $3 AND t.state = 'running' AND t.claimed_until > now()
+      AND j.status <> 'canceling'
+      AND ($4 OR NOT EXISTS (SELECT FROM action_stops s WHERE s.action = t.action))
+), newer AS (
+    SELECT p.id AS principal, r.key AS resource, by.ulid
+    FROM task t
+    CROSS JOIN unnest(t.principals) AS p (id)
+    CROSS JOIN unnest(t.resources) AS r (key)
+    CROSS JOIN LATERAL (
+        SELECT n.ulid FROM changes c
+        JOIN jobs n ON n.id = c.job_id
+        WHERE access_key(c.principal_type, c.principal, c.resource_type || ':' || c.resource_id) = access_key(t.principal_type, p.id, r.key)
+          AND c.job_id > t.rank AND c.job_id <= (SELECT max(id) FROM jobs) AND c.task_no IS NOT NULL AND c.operation <> 'read'
+          AND c.principal_type = t.principal_type AND c.principal = p.id AND c.resource_type || ':' || c.resource_id = r.key
+          AND (coalesce(n.ranks_as, n.id), n.id) > (t.rank, t.job_id)
+          AND NOT EXISTS (
+              SELECT FROM tasks w WHERE w.job_id = c.job_id AND w.no = c.task_no AND (w.state = 'canceled' OR w.state = 'split' AND EXISTS (
+                  SELECT FROM tasks part
+                  WHERE part.job_id = w.job_id AND part.root_no = w.no AND part.no <> part.root_no AND part.state = 'canceled'
+                    AND p.id = ANY (part.principals) AND r.key = ANY (part.resources))))
+        ORDER BY coalesce(n.ranks_as, n.id) DESC, n.id DESC
+        LIMIT 1
+    ) by
+    WHERE t.operation <> 'read' AND (SELECT max(id) FROM jobs) > t.rank
+), older AS (
+    SELECT interval '0' AS left
+    FROM task t
+    JOIN jobs oj ON oj.status IN ('queued', 'running', 'canceling') AND (coalesce(oj.ranks_as, oj.id), oj.id) < (t.rank, t.job_id)
+    JOIN tasks o ON o.job_id = oj.id AND o.state = 'running' AND o.resources && t.resources AND o.principals && t.principals
+    WHERE o.principal_type = t.principal_type AND (o.operation = 'grant' OR o.operation = 'revoke' AND t.operation = 'grant')
+      AND EXISTS (
+          SELECT FROM calls c WHERE c.job_id = o.job_id AND c.task_no = o.no AND c.generation = o.generation
+            AND NOT EXISTS (SELECT FROM answers a WHERE a.job_id = c.job_id AND a.call_id = c.id AND a.class NOT IN ('unknown_outcome', 'transient')))
+    UNION ALL
+    SELECT o.late_until - now()
+    FROM task t
+    JOIN jobs oj ON oj.late_until > now() AND (coalesce(oj.ranks_as, oj.id), oj.id) < (t.rank, t.job_id)
+    JOIN tasks o ON o.job_id = oj.id AND o.late_until > now() AND o.resources && t.resources AND o.principals && t.principals
+    WHERE o.principal_type = t.principal_type AND (o.operation = 'grant' OR o.operation = 'revoke' AND t.operation = 'grant')
+), begun AS (
+    INSERT INTO calls (job_id, task_no, generation, action, cells, worker)
+    SELECT t.job_id, t.no, t.generation, $5, t.cells, t.claimed_by FROM task t
+    WHERE NOT EXISTS (SELECT FROM newer) AND (t.operation = 'revoke' AND NOT t.overtook OR NOT EXISTS (SELECT FROM older))
+    RETURNING id
+)
+SELECT EXISTS (SELECT FROM task), (SELECT id FROM begun), (SELECT max(o.left) FROM older o),
+       (SELECT array_agg(principal) FROM newer), (SELECT array_agg(resource) FROM newer), (SELECT array_agg(ulid) FROM newer)`
+
+// NewCall is a call about to be sent for a claimed task.
+type NewCall struct {
+	Claim
+
+	Action access.Action // of this call; a task may need another one to look something up
+	Probe  bool          // sent although the task's action is stopped
+}
+
+// Begun is a call that was written down and is to be sent.
+type Begun struct {
+	Call int64
+
+	// Overtakes is set when an older call for the same access may still take
+	// effect: this one has to be carried out again once it no longer can.
+	Overtakes *OlderCallError
+}
+
+// OlderCallError means that a call of an older change of the same access may
+// still take effect, so that a newer one sent now might be undone by it.
+type OlderCallError struct {
+	For time.Duration // how long it may; 0 when that depends on its answer
+}
+
+func (e *OlderCallError) Error() string {
+	return "an older call for the same access is still in flight"
+}
+
+// SupersededError says that newer changes of the same access were accepted for
+// cells of a task. Nothing may be sent for those.
+type SupersededError struct{ Cells []SupersededCell }
+
+// SupersededCell is a cell of a task with the job that superseded it.
+type SupersededCell struct {
+	Principal string
+	Resource  access.Resource
+	By        string // ULID
+}
+
+func (e *SupersededError) Error() string {
+	return fmt.Sprintf("newer changes of the same access were accepted for %d of the changes", len(e.Cells))
+}
+
+// BeginCall writes a call down before it is sent, and in the same statement
+// checks that it still may be. It returns
+//   - [ErrStale] when the claim is no longer current, the job is canceled or the
+//     task's action is stopped,
+//   - a [SupersededError] when newer changes were accepted for some cells,
+//   - an [OlderCallError] when an older call for the same access may still take
+//     effect. A revoke does not wait for that, once: it is sent at once, and
+//     Begun says that it has to be sent again.
+//
+// On any error nothing was written, and nothing may be sent.
+func (s *Store) BeginCall(ctx context.Context, c NewCall) (Begun, error) {
+	var (
+		current                   bool
+		call                      *int64
+		older                     *time.Duration
+		principals, resources, by []string
+		batch                     pgx.Batch
+	)
+	batch.Queue(enterGate, int64(gate))
+	batch.Queue(beginCall, c.Job, c.No, c.Generation, c.Probe, c.Action).QueryRow(func(row pgx.Row) error {
+		return row.Scan(&current, &call, &older, &principals, &resources, &by)
+	})
+	const what = "writing the call down"
+	err := s.pool.SendBatch(ctx, &batch).Close()
+	switch {
+	case err != nil:
+		return Begun{}, outward(what, err)
+	case !current:
+		return Begun{}, fmt.Errorf("%s: %w", what, ErrStale)
+	case len(by) > 0:
+		return Begun{}, superseded(principals, resources, by)
+	case call == nil:
+		return Begun{}, &OlderCallError{For: *older}
+	case older != nil:
+		return Begun{Call: *call, Overtakes: &OlderCallError{For: *older}}, nil
+	default:
+		return Begun{Call: *call}, nil
+	}
+}
+
+func superseded(principals, resources, by []string) error {
+	cells := make([]SupersededCell, len(by))
+	for i := range by {
+		r, err := access.ParseResource(resources[i])
+		if err != nil {
+			return fmt.Errorf("reading a task's resources: %w", err)
+		}
+		cells[i] = SupersededCell{Principal: principals[i], Resource: r, By: by[i]}
+	}
+	return &SupersededError{Cells: cells}
+}
+
+// Answer is how a call ended.
+type Answer struct {
+	Call       int64  // as BeginCall returned it; 0 for no call
+	Class      string // what it means
+	HTTPStatus int    // 0 when no answer came
+	APICode    string
+	Message    string
+	RequestID  string
+	Result     string // what it returned that must be kept, such as the id of an authorization
+	Took       time.Duration
+
+	// LateFor is how much longer the call may still take effect at Quick BI. It is
+	// 0 when the answer tells what became of it.
+	LateFor time.Duration
+}
+
+const insertAnswer = `
+INSERT INTO answers (job_id, call_id, class, http_status, api_code, message, request_id, took, result)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+ON CONFLICT (job_id, call_id) DO NOTHING`
+
+const (
+	jobIsLate  = `UPDATE jobs SET late_until = greatest(late_until, now() + $2::interval) WHERE id = $1`
+	taskIsLate = `UPDATE tasks SET late_until = greatest(late_until, now() + $3::interval) WHERE job_id = $1 AND no = $2`
+)
+
+// Answered records how a call ended when nothing else follows from it yet.
+func (s *Store) Answered(ctx context.Context, ref TaskRef, a Answer) error {
+	return outward("recording an answer", a.record(ctx, s.pool, ref))
+}
+
+// record writes an answer down in one go.
+func (a Answer) record(ctx context.Context, db batcher, ref TaskRef) error {
+	var batch pgx.Batch
+	a.queue(&batch, ref)
+	if batch.Len() == 0 {
+		return nil
+	}
+	return db.SendBatch(ctx, &batch).Close()
+}
+
+// queue adds the statements that record an answer to a batch. The job is locked
+// before the task, as everybody does.
+func (a Answer) queue(batch *pgx.Batch, ref TaskRef) {
+	if a.Call == 0 {
+		return
+	}
+	batch.Queue(insertAnswer, ref.Job, a.Call, a.Class, a.HTTPStatus, a.APICode, a.Message, a.RequestID, a.Took, a.Result)
+	if a.LateFor > 0 {
+		batch.Queue(jobIsLate, ref.Job, a.LateFor)
+		batch.Queue(taskIsLate, ref.Job, ref.No, a.LateFor)
+	}
+}
+
+// calls is how many calls an answer stands for.
+func (a Answer) calls() int {
+	if a.Call == 0 {
+		return 0
+	}
+	return 1
+}
+
+// acceptLast makes a job's acceptance exclude the writing down of calls from here
+// to the commit, which must follow at once.
+func acceptLast(ctx context.Context, tx pgx.Tx) error {
+	if _, err := tx.Exec(ctx, closeGate, int64(gate)); err != nil {
+		return fmt.Errorf("waiting for calls that are being written down: %w", err)
+	}
+	return nil
+}
