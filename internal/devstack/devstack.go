@@ -4,9 +4,9 @@
 // installed on this machine. It serves the tests and the demo; production
 // programs are given the URLs of real servers and never import it.
 //
-// The servers listen on Unix sockets in one private directory, never on a
-// port, so any number of stacks run beside each other and beside the servers
-// of the machine. They end with the program that started them, whichever way
+// The servers listen on Unix sockets in one private directory, and on a port of
+// loopback only where that is asked for, so any number of stacks run beside each
+// other and beside the servers of the machine. They end with the program that started them, whichever way
 // it ends (on Linux; elsewhere a killed program leaves them running), and a
 // directory that a crash left behind is removed by the next Start.
 package devstack
@@ -45,6 +45,11 @@ type Options struct {
 	// syncs, Redis keeps an append-only file.
 	Durable bool
 
+	// TCP makes the servers listen on free ports of 127.0.0.1 as well, for
+	// those who must put something in between: see [Stack.PostgresAddr] and
+	// [Stack.RedisAddr]. Whoever is on the machine may log in there.
+	TCP bool
+
 	// RedisArgs are added to the command line of redis-server, and win.
 	RedisArgs []string
 
@@ -57,6 +62,7 @@ type Options struct {
 type Stack struct {
 	dir      string
 	lock     *os.File
+	ports    ports
 	postgres *Server // nil if left out, like redis
 	redis    *Server
 	clone    sync.Mutex
@@ -82,11 +88,16 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 	s := &Stack{dir: dir, lock: lock}
 	s.stop = sync.OnceValue(s.stopAll)
 	site := site{dir: dir, as: as}
+	if o.TCP {
+		if s.ports, err = loopbackPorts(ctx); err != nil {
+			return nil, errors.Join(err, s.Stop())
+		}
+	}
 	if !o.NoPostgres {
-		s.postgres = newPostgres(site, postgresSpec{bin: bins.postgres, durable: o.Durable})
+		s.postgres = newPostgres(site, postgresSpec{bin: bins.postgres, durable: o.Durable, port: s.ports.postgres})
 	}
 	if !o.NoRedis {
-		s.redis = newRedis(site, redisSpec{bin: bins.redis, durable: o.Durable, args: o.RedisArgs})
+		s.redis = newRedis(site, redisSpec{bin: bins.redis, durable: o.Durable, port: s.ports.redis, args: o.RedisArgs})
 	}
 	if err := s.startAll(ctx); err != nil {
 		return nil, errors.Join(err, s.Stop())

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -45,6 +46,31 @@ func TestStartAndStop(t *testing.T) {
 	}
 	if err := stack.Stop(); err != nil {
 		t.Errorf("second Stop: %v", err)
+	}
+}
+
+func TestTCP(t *testing.T) {
+	t.Parallel()
+
+	stack := start(t, devstack.Options{Dir: openDir(t), TCP: true})
+	for _, addr := range []string{stack.PostgresAddr(), stack.RedisAddr()} {
+		if host, _, err := net.SplitHostPort(addr); err != nil || host != "127.0.0.1" {
+			t.Errorf("address %q is not one of loopback", addr)
+		}
+	}
+	if got := queryText(t, "postgres://postgres@"+stack.PostgresAddr()+"/postgres", "SELECT 'here'"); got != "here" {
+		t.Errorf("over TCP, Postgres says %q", got)
+	}
+	if got := queryText(t, stack.DatabaseURL("postgres"), "SELECT 'here'"); got != "here" {
+		t.Errorf("over its socket, Postgres says %q", got)
+	}
+	client := redis.NewClient(&redis.Options{Addr: stack.RedisAddr()})
+	defer client.Close()
+	if err := client.Ping(t.Context()).Err(); err != nil {
+		t.Errorf("over TCP, Redis says %v", err)
+	}
+	if quiet := start(t, devstack.Options{Dir: openDir(t)}); quiet.PostgresAddr()+quiet.RedisAddr() != "" {
+		t.Error("a stack listens on ports that nobody asked for")
 	}
 }
 

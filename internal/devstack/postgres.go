@@ -3,33 +3,36 @@
 package devstack
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
 	"path/filepath"
+	"strconv"
 	"syscall"
 
 	"github.com/jackc/pgx/v5"
 )
 
 const (
-	postgresSocket = ".s.PGSQL.5432" // the port is part of the name only
-	postgresName   = "postgres"      // of the program, its user, its superuser and its first database
+	postgresSocket = ".s.PGSQL.65535" // the longest; the port is part of the name even where it is not listened on
+	postgresPort   = 5432             // unless it listens on another
+	postgresName   = "postgres"       // of the program, its user, its superuser and its first database
 )
 
 type postgresSpec struct {
 	bin     postgresPrograms
 	durable bool
+	port    int // 0: the socket only
 }
 
 // newPostgres describes a PostgreSQL in at. It has one superuser, postgres,
 // without a password: who may enter the directory may log in.
 func newPostgres(at site, spec postgresSpec) *Server {
 	data := filepath.Join(at.dir, postgresName)
-	argv := []string{
-		spec.bin.server, "-D", data, "-k", at.dir,
-		"-c", "listen_addresses=", "-c", "unix_socket_permissions=0700", "-c", "max_connections=200",
-	}
+	argv := append([]string{
+		spec.bin.server, "-D", data, "-k", at.dir, "-c", "unix_socket_permissions=0700", "-c", "max_connections=200",
+	}, listenArgs(spec.port)...)
 	initdb := []string{spec.bin.initdb, "-D", data, "-U", postgresName, "--auth=trust", "--no-locale", "-E", "UTF8"}
 	if !spec.durable {
 		initdb = append(initdb, "--no-sync")
@@ -43,7 +46,9 @@ func newPostgres(at site, spec postgresSpec) *Server {
 		argv:    argv,
 		death:   syscall.SIGQUIT, // SIGKILL would leave its shared memory
 		endings: []syscall.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGKILL},
-		ready:   func(ctx context.Context) error { return execSQL(ctx, databaseURL(at.dir, postgresName), "SELECT 1") },
+		ready: func(ctx context.Context) error {
+			return execSQL(ctx, databaseURL(place{at.dir, spec.port}, postgresName), "SELECT 1")
+		},
 	}
 	s.prepare = func(ctx context.Context) error { return s.run(at.command(ctx, syscall.SIGKILL, initdb...)) }
 	return s
@@ -51,10 +56,17 @@ func newPostgres(at site, spec postgresSpec) *Server {
 
 // DatabaseURL returns the URL of a database of s for its superuser. A new
 // stack has one database, postgres, meant for maintenance.
-func (s *Stack) DatabaseURL(db string) string { return databaseURL(s.dir, db) }
+func (s *Stack) DatabaseURL(db string) string { return databaseURL(place{s.dir, s.ports.postgres}, db) }
 
-func databaseURL(dir, db string) string {
-	u := url.URL{Scheme: "postgres", User: url.User(postgresName), Path: "/" + db, RawQuery: url.Values{"host": {dir}}.Encode()}
+// place is where a Postgres has its socket, and the port that names it.
+type place struct {
+	dir  string
+	port int
+}
+
+func databaseURL(at place, db string) string {
+	query := url.Values{"host": {at.dir}, "port": {strconv.Itoa(cmp.Or(at.port, postgresPort))}}
+	u := url.URL{Scheme: "postgres", User: url.User(postgresName), Path: "/" + db, RawQuery: query.Encode()}
 	return u.String()
 }
 

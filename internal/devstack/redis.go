@@ -20,13 +20,14 @@ const redisSocket = "redis.sock"
 type redisSpec struct {
 	bin     string
 	durable bool
+	port    int // 0: the socket only
 	args    []string
 }
 
 // newRedis describes a Redis in at. It never evicts, as production must not.
 func newRedis(at site, spec redisSpec) *Server {
 	argv := []string{
-		spec.bin, "--port", "0", "--unixsocket", redisPath(at.dir), "--unixsocketperm", "700",
+		spec.bin, "--port", strconv.Itoa(spec.port), "--bind", "127.0.0.1", "--unixsocket", redisPath(at.dir), "--unixsocketperm", "700",
 		"--dir", at.dir, "--databases", strconv.Itoa(RedisDatabases),
 		"--maxmemory-policy", "noeviction", "--save", "",
 	}
