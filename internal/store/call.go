@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/usher-bi/usher/internal/access"
+	"github.com/usher-bi/usher/internal/broken"
 )
 
 // The gate keeps two things apart: the commit of a job, and the writing down of
@@ -53,13 +54,13 @@ WITH task AS (
         ORDER BY coalesce(n.ranks_as, n.id) DESC, n.id DESC
         LIMIT 1
     ) by
-    WHERE t.operation <> 'read' AND (SELECT max(id) FROM jobs) > t.rank
+    WHERE $6 AND t.operation <> 'read' AND (SELECT max(id) FROM jobs) > t.rank
 ), older AS (
     SELECT interval '0' AS left
     FROM task t
     JOIN jobs oj ON oj.status IN ('queued', 'running', 'canceling') AND (coalesce(oj.ranks_as, oj.id), oj.id) < (t.rank, t.job_id)
     JOIN tasks o ON o.job_id = oj.id AND o.state = 'running' AND o.resources && t.resources AND o.principals && t.principals
-    WHERE o.principal_type = t.principal_type AND (o.operation = 'grant' OR o.operation = 'revoke' AND t.operation = 'grant')
+    WHERE $6 AND o.principal_type = t.principal_type AND (o.operation = 'grant' OR o.operation = 'revoke' AND t.operation = 'grant')
       AND EXISTS (
           SELECT FROM calls c WHERE c.job_id = o.job_id AND c.task_no = o.no AND c.generation = o.generation
             AND NOT EXISTS (SELECT FROM answers a WHERE a.job_id = c.job_id AND a.call_id = c.id AND a.class NOT IN ('unknown_outcome', 'transient')))
@@ -68,7 +69,7 @@ WITH task AS (
     FROM task t
     JOIN jobs oj ON oj.late_until > now() AND (coalesce(oj.ranks_as, oj.id), oj.id) < (t.rank, t.job_id)
     JOIN tasks o ON o.job_id = oj.id AND o.late_until > now() AND o.resources && t.resources AND o.principals && t.principals
-    WHERE o.principal_type = t.principal_type AND (o.operation = 'grant' OR o.operation = 'revoke' AND t.operation = 'grant')
+    WHERE $6 AND o.principal_type = t.principal_type AND (o.operation = 'grant' OR o.operation = 'revoke' AND t.operation = 'grant')
 ), begun AS (
     INSERT INTO calls (job_id, task_no, generation, action, cells, worker)
     SELECT t.job_id, t.no, t.generation, $5, t.cells, t.claimed_by FROM task t
@@ -139,7 +140,8 @@ func (s *Store) BeginCall(ctx context.Context, c NewCall) (Begun, error) {
 		batch                     pgx.Batch
 	)
 	batch.Queue(enterGate, int64(gate))
-	batch.Queue(beginCall, c.Job, c.No, c.Generation, c.Probe, c.Action).QueryRow(func(row pgx.Row) error {
+	c.Claim = s.fenced(ctx, c.Claim)
+	batch.Queue(beginCall, c.Job, c.No, c.Generation, c.Probe, c.Action, !broken.Order).QueryRow(func(row pgx.Row) error {
 		return row.Scan(&current, &call, &older, &principals, &resources, &by)
 	})
 	const what = "writing the call down"

@@ -145,6 +145,7 @@ type Ending struct {
 // the task is over although none was sent. It returns [ErrStale], having
 // recorded the answer and nothing else, when the claim was lost.
 func (s *Store) Finish(ctx context.Context, c Claim, a Answer, end Ending) error {
+	c = s.fenced(ctx, c)
 	const what = "finishing the task"
 	var finished bool
 	var err error
@@ -249,6 +250,7 @@ SELECT generation, action, lane, canceling FROM back`
 // to be queued, and [Store.Finalize] ends it. It returns [ErrStale] when the
 // claim was lost.
 func (s *Store) GiveBack(ctx context.Context, c Claim, again Again) (q Queued, ok bool, err error) {
+	c = s.fenced(ctx, c)
 	q = Queued{TaskRef: c.TaskRef, Delay: again.Delay}
 	var canceled bool
 	err = s.pool.QueryRow(ctx, giveBack, c.Job, c.No, c.Generation, again.Counts, again.Delay, again.Unsure, again.Overtook).

@@ -96,16 +96,11 @@ func (h *handler) work(ctx context.Context, task store.Task, probe bool) error {
 			}
 			return h.giveBack(ctx, task, store.Again{Delay: notNow, Unsure: task.Unsure})
 		}
-		asked := time.Now()
-		begun, err := h.store.BeginCall(ctx, store.NewCall{Claim: task.Claim, Action: s.action, Probe: probe})
+		r, err := h.call(ctx, task, s, probe)
 		if err != nil {
-			return h.notBegun(ctx, task, err)
+			return h.notSent(ctx, task, err)
 		}
-		if time.Since(asked) > h.sendWithin() {
-			return h.notSent(ctx, task, begun.Call)
-		}
-		overtaken = cmp.Or(begun.Overtakes, overtaken)
-		r := h.send(ctx, task, s, begun.Call)
+		overtaken = cmp.Or(r.overtakes, overtaken)
 		v := h.doubted(ctx, task, r, s.judge(r))
 		h.report(ctx, task, s.action, r, v)
 		switch v.kind {
@@ -128,22 +123,6 @@ func (h *handler) work(ctx context.Context, task store.Task, probe bool) error {
 		default:
 			return h.carryOut(ctx, task, r, oncemore(v, overtaken), probe)
 		}
-	}
-}
-
-// notBegun goes on with a task whose call must not be sent.
-func (h *handler) notBegun(ctx context.Context, task store.Task, err error) error {
-	newer, isNewer := errors.AsType[*store.SupersededError](err)
-	older, isOlder := errors.AsType[*store.OlderCallError](err)
-	switch {
-	case isNewer:
-		return h.drop(ctx, task, newer.Cells)
-	case isOlder:
-		return h.giveBack(ctx, task, store.Again{Delay: waitFor(older), Unsure: task.Unsure})
-	case errors.Is(err, store.ErrStale): // lost, canceled or stopped
-		return h.giveBack(ctx, task, store.Again{Delay: notNow, Unsure: task.Unsure})
-	default:
-		return err
 	}
 }
 
@@ -195,18 +174,6 @@ func (h *handler) isStopping() bool {
 // which will not be gone at once: its action is stopped, or its turn is further
 // off than its claim lasts.
 const notNow = 5 * time.Second
-
-// send sends the call that was written down. It is never cut short by a stop:
-// what has begun is finished and recorded.
-func (h *handler) send(ctx context.Context, task store.Task, s step, call int64) reply {
-	start := time.Now()
-	out, err := s.send(ctx)
-	r := reply{outcome: out, answer: answerOf(call, out, err, time.Since(start)), err: err}
-	if !readsOnly(s.action) && mayComeLate(task, r) {
-		r.answer.LateFor = h.options.LateFor
-	}
-	return r
-}
 
 // carryOut records what follows from a reply.
 func (h *handler) carryOut(ctx context.Context, task store.Task, r reply, v verdict, probe bool) error {

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/usher-bi/usher/internal/access"
-	"github.com/usher-bi/usher/internal/quickbi"
 	"github.com/usher-bi/usher/internal/split"
 	"github.com/usher-bi/usher/internal/store"
 )
@@ -64,23 +63,6 @@ func supersededBy(r access.Rectangle, by map[access.Pair]string) []store.CellExc
 	return out
 }
 
-// sendWithin is how old the permission to send a call may be. A worker that was
-// frozen between the two, and long given up for dead, must not send what has
-// been overtaken meanwhile: whoever waits for its call waits for LateFor.
-func (h *handler) sendWithin() time.Duration { return min(5*time.Second, h.options.LateFor/4) }
-
-// classNotSent is recorded for a call that was written down and not sent.
-const classNotSent = "not_sent"
-
-// notSent gives a task back whose call was written down too long ago.
-func (h *handler) notSent(ctx context.Context, task store.Task, call int64) error {
-	a := store.Answer{Call: call, Class: classNotSent, Message: "the worker was held up for too long before it could send"}
-	if err := h.answered(ctx, task, a); err != nil {
-		return err
-	}
-	return h.giveBack(ctx, task, store.Again{Unsure: task.Unsure})
-}
-
 // olderPoll is how soon to look again whether an older call has been answered.
 const olderPoll = time.Second
 
@@ -95,20 +77,4 @@ func oncemore(v verdict, older *store.OlderCallError) verdict {
 		return v
 	}
 	return verdict{kind: repeat, again: store.Again{Delay: waitFor(older), Overtook: true}}
-}
-
-// mayComeLate reports whether a call that has ended may still take effect.
-func mayComeLate(task store.Task, r reply) bool {
-	m := quickbi.Explain(r.err)
-	return (m.Class == quickbi.ClassTransient || m.Class == quickbi.ClassUnknownOutcome) && mayHaveHappened(task, r, m)
-}
-
-// readsOnly reports whether an operation changes nothing.
-func readsOnly(action access.Action) bool {
-	switch action {
-	case access.QuerySharesToUserList, queryShareList, queryRoleInWorkspace, listWorkspaceRoles:
-		return true
-	default:
-		return false
-	}
 }

@@ -3,6 +3,7 @@ package tasks
 import (
 	"context"
 
+	"github.com/usher-bi/usher/internal/broken"
 	"github.com/usher-bi/usher/internal/store"
 )
 
@@ -10,6 +11,9 @@ import (
 // left behind. One worker at a time does it.
 func (w *Worker) reconcile(ctx context.Context) {
 	defer w.logCheckpoint()
+	if broken.Reconciler {
+		return
+	}
 	for {
 		if _, err := w.store.AsLeader(ctx, w.sweep); err != nil && ctx.Err() == nil {
 			w.log.Warn().Err(err).Msg("repair round failed; the next one tries again")

@@ -35,8 +35,9 @@ type outcome struct {
 type reply struct {
 	outcome
 
-	answer store.Answer // for the record
-	err    error        // nil: carried out, in whole or in part
+	answer    store.Answer          // for the record
+	overtakes *store.OlderCallError // as in [store.Begun]
+	err       error                 // nil: carried out, in whole or in part
 }
 
 // The operations that tasks look things up with. No change leads to them, so

@@ -1,0 +1,103 @@
+package tasks
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/usher-bi/usher/internal/access"
+	"github.com/usher-bi/usher/internal/broken"
+	"github.com/usher-bi/usher/internal/quickbi"
+	"github.com/usher-bi/usher/internal/store"
+)
+
+// call writes a call of a task down and sends it. An error means that none was
+// sent; [handler.notSent] says what then.
+func (h *handler) call(ctx context.Context, task store.Task, s step, probe bool) (reply, error) {
+	if broken.Recording {
+		return h.callUnrecorded(ctx, task, s, probe)
+	}
+	asked := time.Now()
+	begun, err := h.store.BeginCall(ctx, store.NewCall{Claim: task.Claim, Action: s.action, Probe: probe})
+	if err != nil {
+		return reply{}, err
+	}
+	if time.Since(asked) > h.sendWithin() {
+		return reply{}, &heldUpError{call: begun.Call}
+	}
+	r := h.send(ctx, task, s, begun.Call)
+	r.overtakes = begun.Overtakes
+	return r, nil
+}
+
+// callUnrecorded sends first and writes down afterwards, as no release does.
+func (h *handler) callUnrecorded(ctx context.Context, task store.Task, s step, probe bool) (reply, error) {
+	r := h.send(ctx, task, s, 0)
+	begun, err := h.store.BeginCall(context.WithoutCancel(ctx), store.NewCall{Claim: task.Claim, Action: s.action, Probe: probe})
+	r.answer.Call = begun.Call
+	return r, err
+}
+
+// send sends the call that was written down. It is never cut short by a stop:
+// what has begun is finished and recorded.
+func (h *handler) send(ctx context.Context, task store.Task, s step, call int64) reply {
+	start := time.Now()
+	out, err := s.send(ctx)
+	r := reply{outcome: out, answer: answerOf(call, out, err, time.Since(start)), err: err}
+	if !readsOnly(s.action) && mayComeLate(task, r) {
+		r.answer.LateFor = h.options.LateFor
+	}
+	return r
+}
+
+// mayComeLate reports whether a call that has ended may still take effect.
+func mayComeLate(task store.Task, r reply) bool {
+	m := quickbi.Explain(r.err)
+	return (m.Class == quickbi.ClassTransient || m.Class == quickbi.ClassUnknownOutcome) && mayHaveHappened(task, r, m)
+}
+
+// readsOnly reports whether an operation changes nothing.
+func readsOnly(action access.Action) bool {
+	switch action {
+	case access.QuerySharesToUserList, queryShareList, queryRoleInWorkspace, listWorkspaceRoles:
+		return true
+	default:
+		return false
+	}
+}
+
+// sendWithin is how old the permission to send a call may be. A worker that was
+// frozen between the two, and long given up for dead, must not send what has
+// been overtaken meanwhile: whoever waits for its call waits for LateFor.
+func (h *handler) sendWithin() time.Duration { return min(5*time.Second, h.options.LateFor/4) }
+
+// heldUpError means that a call was written down too long ago to be sent.
+type heldUpError struct{ call int64 }
+
+func (*heldUpError) Error() string { return "the worker was held up for too long before it could send" }
+
+// classNotSent is recorded for a call that was written down and not sent.
+const classNotSent = "not_sent"
+
+// notSent goes on with a task whose call was not sent.
+func (h *handler) notSent(ctx context.Context, task store.Task, err error) error {
+	newer, isNewer := errors.AsType[*store.SupersededError](err)
+	older, isOlder := errors.AsType[*store.OlderCallError](err)
+	held, isHeld := errors.AsType[*heldUpError](err)
+	switch {
+	case isNewer:
+		return h.drop(ctx, task, newer.Cells)
+	case isOlder:
+		return h.giveBack(ctx, task, store.Again{Delay: waitFor(older), Unsure: task.Unsure})
+	case isHeld:
+		a := store.Answer{Call: held.call, Class: classNotSent, Message: held.Error()}
+		if err := h.answered(ctx, task, a); err != nil {
+			return err
+		}
+		return h.giveBack(ctx, task, store.Again{Unsure: task.Unsure})
+	case errors.Is(err, store.ErrStale): // lost, canceled or stopped
+		return h.giveBack(ctx, task, store.Again{Delay: notNow, Unsure: task.Unsure})
+	default:
+		return err
+	}
+}
