@@ -109,7 +109,7 @@ func TestWatchEndsWithACanceledJob(t *testing.T) {
 	b := setup(t)
 	id := b.submit(threeRows)
 	b.tick = func() {
-		if err := b.store.Cancel(t.Context(), id, "somebody"); err != nil {
+		if _, err := b.store.Cancel(t.Context(), store.OfJob(id), store.Order{Actor: "somebody"}); err != nil {
 			t.Error(err)
 		}
 	}

@@ -194,7 +194,7 @@ func TestVerifyWithACanceledRead(t *testing.T) {
 
 	b, id := worksJob(t)
 	b.tick = func() {
-		if err := b.store.Cancel(t.Context(), b.newestJob().ID, "somebody"); err != nil {
+		if _, err := b.store.Cancel(t.Context(), store.OfJob(b.newestJob().ID), store.Order{Actor: "somebody"}); err != nil {
 			t.Error(err)
 		}
 	}

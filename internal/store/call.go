@@ -32,7 +32,7 @@ WITH task AS (
     FROM tasks t
     JOIN jobs j ON j.id = t.job_id
     WHERE t.job_id = $1 AND t.no = $2 AND t.generation = $3 AND t.state = 'running' AND t.claimed_until > now()
-      AND j.status <> 'canceling'
+      AND j.status <> 'canceling' AND NOT t.withdrawn AND NOT ` + taskPaused + `
       AND ($4 OR NOT EXISTS (SELECT FROM action_stops s WHERE s.action = t.action))
 ), newer AS (
     SELECT p.id AS principal, r.key AS resource, by.ulid
@@ -123,8 +123,8 @@ func (e *SupersededError) Error() string {
 
 // BeginCall writes a call down before it is sent, and in the same statement
 // checks that it still may be. It returns
-//   - [ErrStale] when the claim is no longer current, the job is canceled or the
-//     task's action is stopped,
+//   - [ErrStale] when the claim is no longer current, the task is canceled or its
+//     action is stopped, and as [ErrPaused] when that is because of a pause,
 //   - a [SupersededError] when newer changes were accepted for some cells,
 //   - an [OlderCallError] when an older call for the same access may still take
 //     effect. A revoke does not wait for that, once: it is sent at once, and
@@ -150,7 +150,7 @@ func (s *Store) BeginCall(ctx context.Context, c NewCall) (Begun, error) {
 	case err != nil:
 		return Begun{}, outward(what, err)
 	case !current:
-		return Begun{}, fmt.Errorf("%s: %w", what, ErrStale)
+		return Begun{}, outward(what, s.refused(ctx, c.Claim))
 	case len(by) > 0:
 		return Begun{}, superseded(principals, resources, by)
 	case call == nil:

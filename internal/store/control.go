@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -11,86 +9,25 @@ import (
 	"github.com/usher-bi/usher/internal/access"
 )
 
-// ErrFinished means that a job has ended and can no longer be changed.
-var ErrFinished = errors.New("the job has ended already")
-
-const cancelJob = `
-UPDATE jobs SET status = 'canceling' WHERE ulid = $1 AND status IN ('queued', 'running')
-RETURNING id`
-
-// Tasks that wait are withdrawn. One that was sent before, and of which nobody
-// knows what became, cannot be withdrawn any more: its changes end as unknown.
-const withdraw = `
-WITH withdrawn AS (
-    UPDATE tasks t SET state = CASE WHEN t.unsure THEN 'done' ELSE 'canceled' END, finished_at = now()
-    FROM jobs j
-    WHERE j.id = $1 AND j.status = 'canceling' AND t.job_id = j.id AND t.state = 'ready'
-    RETURNING t.job_id, t.no, t.first_change, t.last_change, t.principals, t.resources, t.unsure
-), unknown AS (
-    INSERT INTO exceptions (job_id, change_no, task_no, status, code, message, retryable)
-    SELECT c.job_id, c.no, w.no, 'unknown', 'outcome_unknown', 'sent, never answered, and withdrawn before it was settled', true
-    FROM withdrawn w
-    JOIN changes c ON c.job_id = w.job_id AND c.no BETWEEN w.first_change AND w.last_change
-                  AND c.principal = ANY (w.principals) AND c.resource_type || ':' || c.resource_id = ANY (w.resources)
-    WHERE w.unsure
-)
-SELECT count(*) FROM withdrawn`
-
-// Cancel withdraws every change of a job that has not been sent. Calls in
-// flight end as they would have, and changes that were sent and never answered
-// end as unknown. Canceling twice is the same as once; a job that
-// has completed returns [ErrFinished].
-func (s *Store) Cancel(ctx context.Context, id, actor string) error {
-	var number int64
-	err := s.inTx(ctx, "canceling the job", func(tx pgx.Tx) error {
-		err := tx.QueryRow(ctx, cancelJob, id).Scan(&number)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return alreadyCanceled(ctx, tx, id)
-		}
-		if err != nil {
-			return err
-		}
-		var withdrawn int
-		if err := tx.QueryRow(ctx, withdraw, number).Scan(&withdrawn); err != nil {
-			return err
-		}
-		return writeAudit(ctx, tx, AuditEvent{
-			Actor: actor, Event: EventCanceled, Job: number, Detail: map[string]any{"tasks_withdrawn": withdrawn},
-		})
-	})
-	if err != nil || number == 0 {
-		return err
-	}
-	return s.Finalize(ctx, number)
-}
-
-func alreadyCanceled(ctx context.Context, tx pgx.Tx, id string) error {
-	var status JobStatus
-	if err := tx.QueryRow(ctx, `SELECT status FROM jobs WHERE ulid = $1`, id).Scan(&status); err != nil {
-		return err
-	}
-	if status == JobCanceling || status == JobCanceled {
-		return nil
-	}
-	return fmt.Errorf("job %s is %s: %w", id, status, ErrFinished)
-}
-
 const finalizeJob = `
 WITH ended AS (
     UPDATE jobs SET finished_at = now(), status = CASE status WHEN 'canceling' THEN 'canceled' ELSE 'completed' END
     WHERE id = $1 AND status IN ('queued', 'running', 'canceling')
       AND NOT EXISTS (SELECT FROM tasks WHERE job_id = $1 AND state IN ('ready', 'running'))
-    RETURNING id, status
+    RETURNING id, ulid, status
+), unpaused AS (
+    DELETE FROM pauses p USING ended WHERE p.scope = 'job' AND p.name = ended.ulid
 )
 INSERT INTO audit (actor, event, job_id, detail)
 SELECT 'usher', '` + EventFinished + `', id, jsonb_build_object('status', status) FROM ended`
 
 // Finalize withdraws what came back to the queue of a job that is being
-// canceled, and ends a job whose last task has ended; otherwise it does nothing.
+// canceled, or was marked as withdrawn, and ends a job whose last task has ended; otherwise it does nothing.
 // Whoever comes first ends it, exactly once.
 func (s *Store) Finalize(ctx context.Context, job int64) error {
 	var batch pgx.Batch
-	batch.Queue(withdraw, job)
+	batch.Queue(withdrawCanceled, []int64{job})
+	batch.Queue(withdrawMarked, []int64{job})
 	batch.Queue(finalizeJob, job)
 	return outward("finishing the job", s.pool.SendBatch(ctx, &batch).Close())
 }
@@ -142,12 +79,13 @@ SELECT t.job_id, t.no, t.generation, t.action, j.lane, t.due_at - now()
 FROM tasks t
 JOIN jobs j ON j.id = t.job_id
 WHERE t.state = 'ready' AND t.due_at < now() - $1::interval AND (t.job_id, t.no) > ($2, $3)
+  AND NOT t.withdrawn AND NOT ` + taskPaused + `
 ORDER BY t.job_id, t.no
 LIMIT $4`
 
 // DueTasks lists tasks that have been due for at least the given time, in the
-// order of their refs, from the one behind after. Their Delay is negative: for
-// so long they have been due.
+// order of their refs, from the one behind after, and leaves out what is paused.
+// Their Delay is negative: for so long they have been due.
 func (s *Store) DueTasks(ctx context.Context, since time.Duration, after TaskRef, limit int) ([]Queued, error) {
 	rows, err := s.pool.Query(ctx, dueTasks, since, after.Job, after.No, limit)
 	if err != nil {
@@ -196,6 +134,7 @@ SELECT t.job_id, t.no, t.generation, t.action, j.lane
 FROM tasks t
 JOIN jobs j ON j.id = t.job_id
 WHERE t.state = 'ready' AND t.action = $1 AND j.status IN ('queued', 'running')
+  AND NOT t.withdrawn AND NOT ` + taskPaused + `
 ORDER BY t.due_at
 LIMIT 1`
 

@@ -26,7 +26,7 @@ func TestCancelWithdrawsWhatWasNotSent(t *testing.T) {
 	inFlight := w.claim(t, store.TaskRef{Job: created.Number, No: 1}, 0)
 	call := w.begin(t, inFlight.Claim)
 	for range 2 { // twice is the same as once
-		if err := w.Cancel(t.Context(), created.ID, "tester"); err != nil {
+		if _, err := w.Cancel(t.Context(), store.OfJob(created.ID), store.Order{Actor: "tester"}); err != nil {
 			t.Fatalf("Cancel: %v", err)
 		}
 	}
@@ -57,7 +57,7 @@ func TestCancelOfWhatReturnsToTheQueue(t *testing.T) {
 
 	created := w.create(t, grid([]string{"u1"}, []string{"r1"}))
 	task := w.claim(t, store.TaskRef{Job: created.Number, No: 1}, 0)
-	if err := w.Cancel(t.Context(), created.ID, "tester"); err != nil {
+	if _, err := w.Cancel(t.Context(), store.OfJob(created.ID), store.Order{Actor: "tester"}); err != nil {
 		t.Fatalf("Cancel: %v", err)
 	}
 	if _, ok, err := w.GiveBack(t.Context(), task.Claim, store.Again{}); ok || err != nil {
@@ -69,7 +69,7 @@ func TestCancelOfWhatReturnsToTheQueue(t *testing.T) {
 	if got := w.counts(t, created.ID); got.Canceled != 1 {
 		t.Errorf("counts = %+v, want the row canceled", got)
 	}
-	if err := w.Cancel(t.Context(), "01ARZ3NDEKTSV4RRFFQ69G5FAV", "tester"); !errors.Is(err, store.ErrNotFound) {
+	if _, err := w.Cancel(t.Context(), store.OfJob("01ARZ3NDEKTSV4RRFFQ69G5FAV"), store.Order{Actor: "tester"}); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("Cancel of no job = %v, want ErrNotFound", err)
 	}
 }

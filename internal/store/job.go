@@ -27,6 +27,7 @@ type JobStatus string
 const (
 	JobQueued    JobStatus = "queued"    // accepted, nothing claimed yet
 	JobRunning   JobStatus = "running"   // at least one task was claimed
+	JobPaused    JobStatus = "paused"    // queued or running, but it, its source or everything is paused
 	JobCanceling JobStatus = "canceling" // canceled, a call may still be in flight
 	JobCompleted JobStatus = "completed" // every change has a final status
 	JobCanceled  JobStatus = "canceled"  // every change has a final status, some were withdrawn

@@ -84,7 +84,7 @@ func TestWhatWasWithdrawnSupersedesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, id := range []string{whole.ID, cut.ID} { // of the second, the part about u2 was done
-		if err := w.Cancel(t.Context(), id, "tester"); err != nil {
+		if _, err := w.Cancel(t.Context(), store.OfJob(id), store.Order{Actor: "tester"}); err != nil {
 			t.Fatal(err)
 		}
 	}

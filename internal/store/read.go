@@ -11,7 +11,7 @@ import (
 // One statement reads a job and everything that is counted for it, so that the
 // counts belong to one moment and add up.
 const selectJobs = `
-SELECT j.ulid, p.ulid, j.status, j.source, j.requested_by, j.reason, j.lane, j.idempotency_key,
+SELECT j.ulid, p.ulid, ` + shownStatus + `, j.source, j.requested_by, j.reason, j.lane, j.idempotency_key,
        j.input_sha256, j.input_encoding, j.input_delimiter, j.rows, j.created_at, j.started_at, j.finished_at,
        t.total, t.ended, t.done_cells - e.on_tasks, t.canceled_cells, t.open_cells,
        e.failed, e.unknown, e.no_change, e.superseded, c.sent, c.throttled, j.update_role, e.repeats, now()
@@ -84,7 +84,7 @@ type JobFilter struct {
 }
 
 const listJobs = selectJobs + `
-WHERE ($1 = '' OR j.source = $1) AND ($2 = '' OR j.status = $2)
+WHERE ($1 = '' OR j.source = $1) AND ($2 = '' OR ` + shownStatus + ` = $2)
   AND ($3 = '' OR j.id < (SELECT id FROM jobs WHERE ulid = $3))
 ORDER BY j.id DESC
 LIMIT $4`

@@ -25,19 +25,19 @@ type Part struct {
 }
 
 const takeNumbers = `
-UPDATE jobs SET next_task = next_task + $2 WHERE id = $1
-RETURNING next_task - $2, lane, status = 'canceling'`
+UPDATE jobs j SET next_task = next_task + $2 WHERE id = $1
+RETURNING next_task - $2, lane, status = 'canceling' OR ` + jobPaused
 
 const splitTask = `
 UPDATE tasks SET state = 'split', attempts = attempts + $5, request_id = $4, finished_at = now(),
                  claimed_by = NULL, claimed_until = NULL
 WHERE job_id = $1 AND no = $2 AND generation = $3 AND state = 'running'
-RETURNING root_no, first_change, last_change, attempts`
+RETURNING root_no, first_change, last_change, attempts, withdrawn`
 
 const insertPart = `
 INSERT INTO tasks (job_id, no, root_no, first_change, last_change, action, operation, principal_type, principals,
-                   resources, role, expires_on, state, attempts, strikes, unsure, request_id, due_at, finished_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, now() + $18::interval,
+                   resources, role, expires_on, state, attempts, strikes, unsure, request_id, withdrawn, due_at, finished_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $19, now() + $18::interval,
         CASE WHEN $13::text = 'ready' THEN NULL ELSE now() END)`
 
 const insertPartExceptions = `
@@ -49,9 +49,9 @@ JOIN changes c ON c.job_id = $1 AND c.no BETWEEN $3 AND $4
               AND c.principal = x.principal AND c.resource_type || ':' || c.resource_id = x.resource`
 
 // Split replaces a claimed task by its parts, which must hold exactly its
-// cells, and returns those that are left to queue; none when the job is being
-// canceled. An answer without a call means that none was sent. It returns
-// [ErrStale] when the claim was lost.
+// cells, and returns those that are left to queue; none when the task or its job
+// is canceled or the job paused. An answer without a call means that none was
+// sent. It returns [ErrStale] when the claim was lost.
 func (s *Store) Split(ctx context.Context, c Claim, a Answer, parts []Part) ([]Queued, error) {
 	var queued []Queued
 	err := s.inTx(ctx, "splitting the task", func(tx pgx.Tx) error {
@@ -65,7 +65,7 @@ func (s *Store) Split(ctx context.Context, c Claim, a Answer, parts []Part) ([]Q
 			if err != nil {
 				return err
 			}
-			if state == "ready" && !cut.canceling {
+			if state == "ready" && !cut.held && !cut.withdrawn {
 				queued = append(queued, Queued{
 					TaskRef: TaskRef{Job: c.Job, No: cut.firstNo + i}, Action: part.Action, Lane: cut.lane, Delay: part.Delay,
 				})
@@ -83,7 +83,8 @@ type cutting struct {
 	calls       int // 1, or 0 if the task is cut without one
 	firstNo     int
 	lane        Lane
-	canceling   bool
+	held        bool // the job is canceled or paused
+	withdrawn   bool
 	root        int
 	firstChange int
 	lastChange  int
@@ -92,11 +93,11 @@ type cutting struct {
 
 // begin locks the job before the task, as everybody does, and ends the whole.
 func (c *cutting) begin(ctx context.Context, tx pgx.Tx, parts int) error {
-	if err := tx.QueryRow(ctx, takeNumbers, c.claim.Job, parts).Scan(&c.firstNo, &c.lane, &c.canceling); err != nil {
+	if err := tx.QueryRow(ctx, takeNumbers, c.claim.Job, parts).Scan(&c.firstNo, &c.lane, &c.held); err != nil {
 		return fmt.Errorf("numbering the parts: %w", err)
 	}
 	err := tx.QueryRow(ctx, splitTask, c.claim.Job, c.claim.No, c.claim.Generation, c.requestID, c.calls).
-		Scan(&c.root, &c.firstChange, &c.lastChange, &c.attempts)
+		Scan(&c.root, &c.firstChange, &c.lastChange, &c.attempts, &c.withdrawn)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return ErrStale
 	}
@@ -111,7 +112,7 @@ func (c *cutting) insert(ctx context.Context, tx pgx.Tx, no int, p Part) (string
 	}
 	_, err := tx.Exec(ctx, insertPart, c.claim.Job, no, c.root, c.firstChange, c.lastChange, p.Action, p.Operation,
 		p.Principals[0].Type, principalIDs(p.Rectangle), resourceKeys(p.Rectangle), p.Terms.Role, date(p.Terms.ExpiresOn),
-		state, c.attempts, p.Strikes, p.Unsure, request, p.Delay)
+		state, c.attempts, p.Strikes, p.Unsure, request, p.Delay, c.withdrawn)
 	if err != nil {
 		return "", fmt.Errorf("writing part %d: %w", no, err)
 	}

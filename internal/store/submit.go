@@ -180,6 +180,12 @@ const (
 	EventProbeAsked = "action.probe_asked"
 	EventStopped    = "action.stopped"
 	EventResumed    = "action.resumed"
+
+	EventActionCanceled = "action.canceled" // in one job
+
+	// Of what an operator pauses and resumes; the scope goes before.
+	eventPaused  = ".paused"
+	eventResumed = ".resumed"
 )
 
 // AuditEvent is one fact for the auditor. Job and Task of 0 mean none.

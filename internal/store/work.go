@@ -53,6 +53,7 @@ WITH claimed AS (
         state = 'running', claimed_by = $4, claimed_until = now() + $5::interval, generation = t.generation + 1
     FROM jobs j
     WHERE t.job_id = $1 AND t.no = $2 AND t.generation = $3 AND t.state = 'ready' AND j.id = t.job_id AND j.status <> 'canceling'
+      AND NOT t.withdrawn AND NOT ` + taskPaused + `
     RETURNING t.*, j.ulid, j.lane, j.status, j.update_role
 )
 SELECT generation, action, operation, principal_type, principals, resources, role, expires_on,
@@ -62,8 +63,8 @@ FROM claimed`
 const startJob = `UPDATE jobs SET status = 'running', started_at = now() WHERE id = $1 AND status = 'queued'`
 
 // Claim takes a task by compare and set. It returns [ErrStale] when the task is
-// not there to be taken: already claimed, ended, canceled, or queued anew under
-// another generation.
+// not there to be taken: already claimed, ended, canceled, paused, or queued anew
+// under another generation.
 func (s *Store) Claim(ctx context.Context, r ClaimRequest) (Task, error) {
 	task := Task{Claim: Claim{TaskRef: r.TaskRef}}
 	var (
@@ -233,7 +234,7 @@ type Again struct {
 
 const giveBack = `
 WITH j AS (
-    SELECT id, lane, status = 'canceling' AS canceling FROM jobs WHERE id = $1
+    SELECT id, lane, ulid, source, status = 'canceling' AS canceling FROM jobs WHERE id = $1
 ), back AS (
     UPDATE tasks t SET
         state = 'ready', generation = t.generation + 1, due_at = now() + $5::interval,
@@ -241,22 +242,22 @@ WITH j AS (
         unsure = t.unsure OR $6 OR $7, overtook = t.overtook OR $7, claimed_by = NULL, claimed_until = NULL
     FROM j
     WHERE t.job_id = j.id AND t.no = $2 AND t.generation = $3 AND t.state = 'running'
-    RETURNING t.generation, t.action, j.lane, j.canceling
+    RETURNING t.generation, t.action, j.lane, j.canceling OR t.withdrawn OR ` + taskPaused + ` AS held
 )
-SELECT generation, action, lane, canceling FROM back`
+SELECT generation, action, lane, held FROM back`
 
 // GiveBack returns a claimed task to the queue under a new generation and says
-// how to queue it. In a job that is being canceled ok is false: the task is not
-// to be queued, and [Store.Finalize] ends it. It returns [ErrStale] when the
+// how to queue it. Of what is canceled or paused ok is false: the task is not to
+// be queued. [Store.Finalize] ends it, or it waits to be resumed. It returns [ErrStale] when the
 // claim was lost.
 func (s *Store) GiveBack(ctx context.Context, c Claim, again Again) (q Queued, ok bool, err error) {
 	c = s.fenced(ctx, c)
 	q = Queued{TaskRef: c.TaskRef, Delay: again.Delay}
-	var canceled bool
+	var held bool
 	err = s.pool.QueryRow(ctx, giveBack, c.Job, c.No, c.Generation, again.Counts, again.Delay, again.Unsure, again.Overtook).
-		Scan(&q.Generation, &q.Action, &q.Lane, &canceled)
+		Scan(&q.Generation, &q.Action, &q.Lane, &held)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return Queued{}, false, fmt.Errorf("giving the task back: %w", ErrStale)
 	}
-	return q, err == nil && !canceled, outward("giving the task back", err)
+	return q, err == nil && !held, outward("giving the task back", err)
 }

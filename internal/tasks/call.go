@@ -95,6 +95,8 @@ func (h *handler) notSent(ctx context.Context, task store.Task, err error) error
 			return err
 		}
 		return h.giveBack(ctx, task, store.Again{Unsure: task.Unsure})
+	case errors.Is(err, store.ErrPaused): // due again as soon as it is resumed
+		return h.giveBack(ctx, task, store.Again{Unsure: task.Unsure})
 	case errors.Is(err, store.ErrStale): // lost, canceled or stopped
 		return h.giveBack(ctx, task, store.Again{Delay: notNow, Unsure: task.Unsure})
 	default:

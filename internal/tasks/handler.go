@@ -221,7 +221,8 @@ func (h *handler) cut(ctx context.Context, task store.Task, a store.Answer, part
 	return nil
 }
 
-// giveBack returns a task to the queue, or ends it if its job is canceled.
+// giveBack returns a task to the queue, or ends it if it is canceled. What is
+// paused waits in Postgres.
 func (h *handler) giveBack(ctx context.Context, task store.Task, again store.Again) error {
 	var (
 		queued store.Queued

@@ -14,6 +14,7 @@ type metrics struct {
 	repairs    *prometheus.CounterVec   // by kind
 	waited     prometheus.Histogram
 	stopped    *prometheus.GaugeVec // by action
+	paused     *prometheus.GaugeVec // by action
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -36,7 +37,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		stopped: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "usher_action_stopped", Help: "1 while Quick BI refuses the account for an action.",
 		}, []string{"action"}),
+		paused: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "usher_action_paused", Help: "1 while an operator has paused an action, or everything.",
+		}, []string{"action"}),
 	}
-	reg.MustRegister(m.calls, m.cells, m.claimed, m.released, m.superseded, m.repairs, m.took, m.waited, m.stopped)
+	reg.MustRegister(m.calls, m.cells, m.claimed, m.released, m.superseded, m.repairs, m.took, m.waited, m.stopped, m.paused)
 	return m
 }

@@ -148,7 +148,7 @@ func TestALateGrantIsRevokedOnceMore(t *testing.T) {
 		t.Errorf("the revoke ended as %+v after %d calls, want 2", job.Counts, job.Calls.Sent)
 	}
 	w.wantGranted(t, grants([]string{"u2"}, []string{"r1"}))
-	if err := w.store.Cancel(t.Context(), grant, "tester"); err != nil {
+	if _, err := w.store.Cancel(t.Context(), store.OfJob(grant), store.Order{Actor: "tester"}); err != nil {
 		t.Fatal(err)
 	}
 }

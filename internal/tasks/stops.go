@@ -3,6 +3,7 @@ package tasks
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -11,34 +12,44 @@ import (
 	"github.com/usher-bi/usher/internal/store"
 )
 
-// stopPoll is how soon a worker sees that another one stopped or resumed an
-// action. No call is sent meanwhile: BeginCall looks at the stop itself.
-const stopPoll = time.Second
+const (
+	// stopPoll is how soon a worker sees that an action was stopped, paused or
+	// resumed elsewhere. No call is sent meanwhile: BeginCall looks itself.
+	stopPoll = time.Second
 
-// watchStops keeps the queues of stopped actions paused, so that their tasks
-// stay where they are, and probes, until ctx is done.
+	// assertEvery is how many looks later the queues of actions that run are
+	// opened once more: whoever closed them last may have died before opening.
+	assertEvery = 30
+)
+
+// watchStops keeps the queues of actions that are stopped or paused closed, so
+// that their tasks stay where they are, and probes those that are stopped, until
+// ctx is done.
 func (w *Worker) watchStops(ctx context.Context) {
 	inspector := asynq.NewInspectorFromRedisClient(w.redis)
-	paused := map[access.Action]bool{} // none at first: an earlier process may have left a queue either way
-	for {
-		stops, err := w.store.Stops(ctx)
+	closed := map[access.Action]bool{} // none at first: an earlier process may have left a queue either way
+	for look := 1; ; look++ {
+		standing, err := w.standstill(ctx)
 		if err != nil && ctx.Err() == nil {
-			w.log.Warn().Err(err).Msg("reading stopped actions")
+			w.log.Warn().Err(err).Msg("reading what is stopped and paused")
+		}
+		if look%assertEvery == 0 {
+			clear(closed)
 		}
 		for _, action := range access.Actions() {
 			if err != nil {
 				break
 			}
-			stopped := isStopped(stops, action)
-			if was, known := paused[action]; stopped || !known || was { // again and again while stopped: Redis may forget
-				w.pauseQueues(inspector, action, stopped)
-				paused[action] = stopped
+			stopped, paused := standing.stopped(action), standing.paused(action)
+			shut := stopped || paused
+			if was, known := closed[action]; shut || !known || was { // again and again while shut: Redis may forget
+				w.closeQueues(inspector, action, shut)
+				closed[action] = shut
 			}
-			if stopped {
-				w.metrics.stopped.WithLabelValues(string(action)).Set(1)
+			w.metrics.stopped.WithLabelValues(string(action)).Set(gauge(stopped))
+			w.metrics.paused.WithLabelValues(string(action)).Set(gauge(paused))
+			if stopped && !paused {
 				w.probe(ctx, action)
-			} else {
-				w.metrics.stopped.WithLabelValues(string(action)).Set(0)
 			}
 		}
 		if !pause(ctx, stopPoll) {
@@ -47,26 +58,49 @@ func (w *Worker) watchStops(ctx context.Context) {
 	}
 }
 
-func isStopped(stops []store.Stop, action access.Action) bool {
-	for _, s := range stops {
-		if s.Action == action {
-			return true
-		}
-	}
-	return false
+// standstill is what keeps actions from being sent.
+type standstill struct {
+	stops  []store.Stop
+	pauses []store.Pause
 }
 
-// pauseQueues pauses or unpauses the lanes of an action. asynq refuses to do
+func (w *Worker) standstill(ctx context.Context) (standstill, error) {
+	stops, err := w.store.Stops(ctx)
+	if err != nil {
+		return standstill{}, err
+	}
+	pauses, err := w.store.Pauses(ctx)
+	return standstill{stops: stops, pauses: pauses}, err
+}
+
+// stopped reports whether Quick BI refuses the account for an action.
+func (s standstill) stopped(action access.Action) bool {
+	return slices.ContainsFunc(s.stops, func(stop store.Stop) bool { return stop.Action == action })
+}
+
+// paused reports whether an operator paused an action, or everything.
+func (s standstill) paused(action access.Action) bool {
+	return slices.ContainsFunc(s.pauses, func(p store.Pause) bool { return p.PausesAction(action) })
+}
+
+func gauge(on bool) float64 {
+	if on {
+		return 1
+	}
+	return 0
+}
+
+// closeQueues pauses or unpauses the lanes of an action. asynq refuses to do
 // what is done already; any other error only means that tasks are delivered and
 // given back until the next change.
-func (w *Worker) pauseQueues(inspector *asynq.Inspector, action access.Action, stop bool) {
+func (w *Worker) closeQueues(inspector *asynq.Inspector, action access.Action, shut bool) {
 	set := inspector.UnpauseQueue
-	if stop {
+	if shut {
 		set = inspector.PauseQueue
 	}
 	for _, lane := range store.Lanes() {
 		if err := set(queueName(action, lane)); err != nil {
-			w.log.Debug().Err(err).Str("queue", queueName(action, lane)).Bool("pause", stop).Msg("queue left as it is")
+			w.log.Debug().Err(err).Str("queue", queueName(action, lane)).Bool("pause", shut).Msg("queue left as it is")
 		}
 	}
 }

@@ -286,7 +286,7 @@ func TestCancelInTheMiddle(t *testing.T) {
 
 	id := w.submit(t, grants(users, ids("r", 40)))
 	testenv.Eventually(t, "some tasks are done", func() bool { return w.job(t, id).Tasks.Done >= 3 })
-	if err := w.store.Cancel(t.Context(), id, "tester"); err != nil {
+	if _, err := w.store.Cancel(t.Context(), store.OfJob(id), store.Order{Actor: "tester"}); err != nil {
 		t.Fatalf("Cancel: %v", err)
 	}
 	job := w.finish(t, id)
@@ -348,7 +348,7 @@ func TestCancelAfterALostAnswerIsUnknown(t *testing.T) {
 		err := w.sql(t).QueryRow(t.Context(), `SELECT count(*) FROM tasks WHERE state = 'ready' AND unsure`).Scan(&waiting)
 		return err == nil && waiting == 1
 	})
-	if err := w.store.Cancel(t.Context(), id, "tester"); err != nil {
+	if _, err := w.store.Cancel(t.Context(), store.OfJob(id), store.Order{Actor: "tester"}); err != nil {
 		t.Fatalf("Cancel: %v", err)
 	}
 	if job := w.finish(t, id); job.Counts.Unknown != 2 {

@@ -1,0 +1,205 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// ErrFinished means that a job has ended, or is about to, and can no longer be
+// changed.
+var ErrFinished = errors.New("the job has ended already")
+
+// Withdrawal counts what a cancel withdraws, or would. Its JSON is API.
+type Withdrawal struct {
+	Jobs     int `json:"jobs"`      // that lose something
+	Rows     int `json:"rows"`      // that are never sent
+	Revokes  int `json:"revokes"`   // of Rows
+	Unknown  int `json:"unknown"`   // sent before and never answered: they end as unknown
+	InFlight int `json:"in_flight"` // in a worker's hands: a call that was sent ends as it would have
+}
+
+const planWithdrawal = `
+SELECT count(DISTINCT t.job_id),
+       coalesce(sum(t.cells) FILTER (WHERE t.state = 'ready' AND NOT t.unsure), 0),
+       coalesce(sum(t.cells) FILTER (WHERE t.state = 'ready' AND NOT t.unsure AND t.operation = 'revoke'), 0),
+       coalesce(sum(t.cells) FILTER (WHERE t.state = 'ready' AND t.unsure), 0),
+       coalesce(sum(t.cells) FILTER (WHERE t.state = 'running'), 0)
+FROM tasks t
+JOIN jobs j ON j.id = t.job_id
+WHERE t.state IN ('ready', 'running') AND NOT t.withdrawn AND j.status IN ('queued', 'running') AND ` + concerns
+
+// PlanCancel says what [Store.Cancel] would withdraw at this moment, and
+// changes nothing.
+func (s *Store) PlanCancel(ctx context.Context, t Target) (w Withdrawal, err error) {
+	err = s.pool.QueryRow(ctx, planWithdrawal, t.Scope, t.Name).Scan(&w.Jobs, &w.Rows, &w.Revokes, &w.Unknown, &w.InFlight)
+	return w, outward("counting what would be withdrawn", err)
+}
+
+// Jobs are locked before their tasks, as everybody does, and in one order.
+const lockOpenJobs = `
+SELECT j.id FROM jobs j
+WHERE j.status IN ('queued', 'running') AND CASE $1::text WHEN 'job' THEN j.ulid = $2 WHEN 'source' THEN j.source = $2 ELSE true END
+ORDER BY j.id
+FOR NO KEY UPDATE`
+
+// Cancel withdraws every change of a target that has not been sent. Calls in
+// flight end as they would have, and changes that were sent and never answered
+// end as unknown. Canceling an action leaves the rest of its jobs alone; its
+// tasks that are in a worker's hands are marked, and end when they come back.
+// Canceling twice is the same as once: the second withdraws of no job. A job
+// that has completed returns [ErrFinished].
+func (s *Store) Cancel(ctx context.Context, t Target, o Order) (Withdrawal, error) {
+	var (
+		done Withdrawal
+		jobs []int64
+	)
+	err := s.inTx(ctx, "canceling "+t.String(), func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, lockOpenJobs, t.Scope, t.Name)
+		if err != nil {
+			return err
+		}
+		if jobs, err = pgx.CollectRows(rows, pgx.RowTo[int64]); err != nil {
+			return err
+		}
+		if len(jobs) == 0 && t.Scope == ScopeJob {
+			return alreadyCanceled(ctx, tx, t.Name)
+		}
+		c := canceling{tx: tx, target: t, order: o}
+		jobs, done, err = c.run(ctx, jobs)
+		return err
+	})
+	if err != nil {
+		return Withdrawal{}, err
+	}
+	for _, job := range jobs {
+		if err := s.Finalize(ctx, job); err != nil {
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+func alreadyCanceled(ctx context.Context, tx pgx.Tx, id string) error {
+	var status JobStatus
+	if err := tx.QueryRow(ctx, `SELECT status FROM jobs WHERE ulid = $1`, id).Scan(&status); err != nil {
+		return err
+	}
+	if status == JobCanceling || status == JobCanceled {
+		return nil
+	}
+	return fmt.Errorf("it is %s: %w", status, ErrFinished)
+}
+
+// canceling is one cancel in progress.
+type canceling struct {
+	tx     pgx.Tx
+	target Target
+	order  Order
+}
+
+const markCanceling = `UPDATE jobs SET status = 'canceling' WHERE id = ANY ($1) RETURNING id`
+
+const markWithdrawn = `
+WITH marked AS (
+    UPDATE tasks SET withdrawn = true
+    WHERE job_id = ANY ($1) AND action = $2 AND state IN ('ready', 'running') AND NOT withdrawn
+    RETURNING job_id
+)
+SELECT DISTINCT job_id FROM marked ORDER BY job_id`
+
+const countInFlight = `
+SELECT coalesce(sum(cells), 0) FROM tasks WHERE job_id = ANY ($1) AND state = 'running' AND ($2 = '' OR action = $2)`
+
+// run cancels in those of the locked jobs that have something to withdraw, and
+// returns them.
+func (c canceling) run(ctx context.Context, locked []int64) (jobs []int64, w Withdrawal, err error) {
+	mark, statement, action := markCanceling, withdrawCanceled, ""
+	args := []any{locked}
+	if c.target.Scope == ScopeAction {
+		mark, statement, action = markWithdrawn, withdrawMarked, c.target.Name
+		args = append(args, action)
+	}
+	rows, err := c.tx.Query(ctx, mark, args...)
+	if err != nil {
+		return nil, w, err
+	}
+	if jobs, err = pgx.CollectRows(rows, pgx.RowTo[int64]); err != nil {
+		return nil, w, err
+	}
+	per, err := withdrawnOf(ctx, c.tx, statement, jobs)
+	if err != nil {
+		return nil, w, err
+	}
+	w.Jobs = len(jobs)
+	for _, job := range jobs {
+		w.Rows, w.Revokes, w.Unknown = w.Rows+per[job].Rows, w.Revokes+per[job].Revokes, w.Unknown+per[job].Unknown
+		if err := c.note(ctx, job, per[job]); err != nil {
+			return nil, w, err
+		}
+	}
+	return jobs, w, c.tx.QueryRow(ctx, countInFlight, jobs, action).Scan(&w.InFlight)
+}
+
+// note writes the audit of one job.
+func (c canceling) note(ctx context.Context, job int64, w withdrawn) error {
+	event := EventCanceled
+	if c.target.Scope == ScopeAction {
+		event = EventActionCanceled
+	}
+	return writeAudit(ctx, c.tx, AuditEvent{Actor: c.order.Actor, Event: event, Job: job, Detail: map[string]any{
+		"scope": c.target.Scope, "name": c.target.Name, "reason": c.order.Reason,
+		"tasks_withdrawn": w.Tasks, "rows_withdrawn": w.Rows, "rows_unknown": w.Unknown,
+	}})
+}
+
+// withdrawn counts what was withdrawn of one job.
+type withdrawn struct {
+	Job                           int64
+	Tasks, Rows, Revokes, Unknown int
+}
+
+func withdrawnOf(ctx context.Context, tx pgx.Tx, statement string, jobs []int64) (map[int64]withdrawn, error) {
+	rows, err := tx.Query(ctx, statement, jobs)
+	if err != nil {
+		return nil, err
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[withdrawn])
+	per := make(map[int64]withdrawn, len(list))
+	for _, w := range list {
+		per[w.Job] = w
+	}
+	return per, err
+}
+
+// Tasks that wait are withdrawn: in withdrawCanceled those of jobs that are
+// being canceled, in withdrawMarked those that were marked. One that was sent
+// before, and of which nobody knows what became, cannot be withdrawn any more:
+// its changes end as unknown.
+const (
+	withdrawCanceled = withdrawReady + `j.status = 'canceling'` + andTell
+	withdrawMarked   = withdrawReady + `t.withdrawn` + andTell
+
+	withdrawReady = `
+WITH withdrawn AS (
+    UPDATE tasks t SET state = CASE WHEN t.unsure THEN 'done' ELSE 'canceled' END, finished_at = now()
+    FROM jobs j
+    WHERE j.id = ANY ($1::bigint[]) AND t.job_id = j.id AND t.state = 'ready' AND `
+
+	andTell = `
+    RETURNING t.job_id, t.no, t.first_change, t.last_change, t.principals, t.resources, t.unsure, t.cells, t.operation
+), unknown AS (
+    INSERT INTO exceptions (job_id, change_no, task_no, status, code, message, retryable)
+    SELECT c.job_id, c.no, w.no, 'unknown', 'outcome_unknown', 'sent, never answered, and withdrawn before it was settled', true
+    FROM withdrawn w
+    JOIN changes c ON c.job_id = w.job_id AND c.no BETWEEN w.first_change AND w.last_change
+                  AND c.principal = ANY (w.principals) AND c.resource_type || ':' || c.resource_id = ANY (w.resources)
+    WHERE w.unsure
+)
+SELECT job_id, count(*)::int, coalesce(sum(cells) FILTER (WHERE NOT unsure), 0)::int,
+       coalesce(sum(cells) FILTER (WHERE NOT unsure AND operation = 'revoke'), 0)::int, coalesce(sum(cells) FILTER (WHERE unsure), 0)::int
+FROM withdrawn
+GROUP BY job_id`
+)
