@@ -34,9 +34,13 @@ func (a *app) accepted(ctx context.Context, st *store.Store, s accepted) error {
 	if err != nil {
 		return err
 	}
+	paused, err := st.PausesOf(context.WithoutCancel(ctx), job.ID)
+	if err != nil {
+		paused = nil // the job is accepted, whatever holds it up
+	}
 	unsent, ways := s.unsent(job)
 	f := followed{store: st, out: a.Stderr, document: jobDocument{
-		Job: job, Replayed: &s.Replayed, Warnings: new(append(append([]string{}, s.remarks()...), unsent...)),
+		Job: job, Paused: paused, Replayed: &s.Replayed, Warnings: new(append(append([]string{}, s.remarks()...), unsent...)),
 	}}
 	switch {
 	case s.wait.asked:
@@ -47,6 +51,9 @@ func (a *app) accepted(ctx context.Context, st *store.Store, s accepted) error {
 			return err
 		}
 	default:
+		for _, line := range pauseTexts(paused) {
+			a.sayf("%s", line)
+		}
 		a.next(append([]string{cmp.Or(s.next, "enqueue status "+s.JobID+" --watch")}, ways...)...)
 	}
 	if ctx.Err() != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -86,6 +87,23 @@ func blame(setting string, err error) error {
 		return err
 	}
 	return config.Blame(setting, err)
+}
+
+// completeSource suggests the sources of the newest jobs.
+func (a *app) completeSource(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	var found []cobra.Completion
+	ctx, cancel := context.WithTimeout(cmd.Context(), completionLimit)
+	defer cancel()
+	_ = a.reading(ctx, func(st *store.Store) error { // no suggestion is no harm
+		jobs, err := st.Jobs(ctx, store.JobFilter{})
+		for _, job := range jobs {
+			if source := printable(job.Source); !slices.Contains(found, source) {
+				found = append(found, source)
+			}
+		}
+		return err
+	})
+	return found, cobra.ShellCompDirectiveNoFileComp
 }
 
 // completionLimit bounds how long a person waits for suggestions.

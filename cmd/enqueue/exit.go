@@ -20,6 +20,7 @@ const (
 	exitRejected    = 3
 	exitRowsFailed  = 5
 	exitJobFailed   = 6
+	exitGuard       = 7
 	exitWaitOver    = 8
 	exitKeyReused   = 9
 	exitUnreachable = 11

@@ -78,14 +78,16 @@ type watching struct {
 func (a *app) watch(ctx context.Context, f followed, w watching) (store.Job, *fault) {
 	job := f.document.Job
 	start, seen := a.Now(), a.Now()
+	told := map[store.Target]time.Time{}
 	for pause := firstPause; !job.Status.Final(); pause = min(pause*5/4, mostPause) {
+		a.tellPauses(ctx, f.store, pausesTold{job: job.ID, since: told, progress: w.progress})
 		w.progress.update(job)
 		left := pause
 		if w.limit > 0 {
 			left = min(left, w.limit-a.Now().Sub(start))
 		}
 		if left <= 0 {
-			return job, &fault{Code: "wait_over", exit: exitWaitOver, Message: "The wait of " + w.limit.String() + " is over; the job goes on."}
+			return job, waitOver(job, w.limit)
 		}
 		select {
 		case <-ctx.Done():
@@ -103,6 +105,38 @@ func (a *app) watch(ctx context.Context, f followed, w watching) (store.Job, *fa
 		}
 	}
 	return job, nil
+}
+
+func waitOver(job store.Job, limit time.Duration) *fault {
+	text := "the job goes on."
+	if job.Status == store.JobPaused {
+		text = "the job is paused, and goes on when it is resumed."
+	}
+	return &fault{Code: "wait_over", exit: exitWaitOver, Message: "The wait of " + limit.String() + " is over; " + text}
+}
+
+// pausesTold is what somebody who follows a job was told of.
+type pausesTold struct {
+	job      string
+	since    map[store.Target]time.Time // of each pause
+	progress progress
+}
+
+// tellPauses says what keeps a job from being sent, each pause once. One that
+// cannot be read now is told of later.
+func (a *app) tellPauses(ctx context.Context, st *store.Store, t pausesTold) {
+	pauses, err := st.PausesOf(ctx, t.job)
+	if err != nil {
+		return
+	}
+	for _, p := range pauses {
+		if t.since[p.Target].Equal(p.Since) {
+			continue
+		}
+		t.since[p.Target] = p.Since
+		t.progress.close()
+		a.sayf("%s", pauseText(p))
+	}
 }
 
 func interrupted() *fault {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -16,13 +17,15 @@ const (
 )
 
 var jobStatuses = []store.JobStatus{
-	store.JobQueued, store.JobRunning, store.JobCanceling, store.JobCompleted, store.JobCanceled, store.JobFailed,
+	store.JobQueued, store.JobRunning, store.JobPaused, store.JobCanceling, store.JobCompleted, store.JobCanceled, store.JobFailed,
 }
 
 // jobsDocument is what --json prints for a list of jobs. Its JSON is API.
 type jobsDocument struct {
 	Jobs []store.Job `json:"jobs"`
 	Next *string     `json:"next"` // for --before; null at the end of the list
+
+	Paused []store.Pause `json:"paused,omitempty"` // sources, actions, everything
 }
 
 func (a *app) jobsCommand() *cobra.Command {
@@ -68,8 +71,16 @@ func (a *app) jobs(ctx context.Context, f store.JobFilter) error {
 		if len(found) > limit {
 			document.Next = &found[limit-1].ID
 		}
+		pauses, err := st.Pauses(ctx)
+		if err != nil {
+			return err
+		}
+		document.Paused = slices.DeleteFunc(pauses, func(p store.Pause) bool { return p.Scope == store.ScopeJob })
 		if a.json {
 			return a.emit(document)
+		}
+		for _, line := range pauseTexts(document.Paused) {
+			a.sayf("%s", line)
 		}
 		return a.printJobs(document)
 	})

@@ -17,6 +17,8 @@ type jobDocument struct {
 
 	Replayed *bool           `json:"replayed,omitempty"` // of commands that submit
 	Warnings *[]string       `json:"warnings,omitempty"` // of commands that submit
+	Changed  *bool           `json:"changed,omitempty"`  // of commands that pause, resume and cancel
+	Paused   []store.Pause   `json:"paused,omitempty"`   // what keeps it, or tasks of it, from being sent
 	Stopped  []stoppedAction `json:"stopped_actions,omitempty"`
 	Error    *fault          `json:"error,omitempty"` // why following ended before the job did
 }

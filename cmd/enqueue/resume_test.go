@@ -52,6 +52,4 @@ func TestResumeOfAnActionThatRuns(t *testing.T) {
 	if d.WasStopped || d.Action != access.AddShareReport {
 		t.Errorf("the document is %+v", d)
 	}
-	b.run("resume").want(t, exitUsage).says(t, "--action", "to resume a job is not possible")
-	b.run("resume", noJob).want(t, exitUsage).says(t, "to resume a job is not possible")
 }

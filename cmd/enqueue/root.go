@@ -122,7 +122,7 @@ const rootExample = `  enqueue csv people.csv --dry-run           what would be 
 const rootLong = `Submits bulk changes of Quick BI access and follows what becomes of them.
 
 Settings come from the environment: DATABASE_URL (Postgres) and REDIS_URL (Redis)
-are needed by commands that submit; the others need DATABASE_URL only, and
+are needed by commands that submit or resume; the others need DATABASE_URL only, and
 csv --dry-run needs neither. QUICKBI_RATE and QUICKBI_TIMEZONE are optional.
 
 Exit codes:
@@ -132,6 +132,7 @@ Exit codes:
   3    input rejected; nothing was written or sent
   5    finished, but some or all rows failed; of verify: something is not as asked
   6    the job was canceled or could not be finished
+  7    stopped by a guard: give --yes if it is meant
   8    the wait is over; the job goes on
   9    the idempotency key was used for other rows
   11   Postgres or Redis cannot be reached; safe to repeat
@@ -161,8 +162,8 @@ func newRoot(a *app, text io.Writer) *cobra.Command {
 	root.Flags().BoolVar(&showVersion, "version", false, "print the version")
 	root.AddCommand(
 		a.csvCommand(), a.jobsCommand(), a.statusCommand(), a.resultsCommand(),
-		a.failuresCommand(), a.retryCommand(), a.cancelCommand(), a.sharesCommand(), a.verifyCommand(), a.resumeCommand(),
-		a.versionCommand(),
+		a.failuresCommand(), a.retryCommand(), a.cancelCommand(), a.pauseCommand(), a.resumeCommand(),
+		a.sharesCommand(), a.verifyCommand(), a.versionCommand(),
 	)
 	root.SetIn(a.Stdin)
 	root.SetOut(text)

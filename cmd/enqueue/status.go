@@ -52,7 +52,11 @@ func (a *app) show(ctx context.Context, f followed) error {
 	if v.job.Status.Final() {
 		v.stopped = nil // what holds others up
 	}
+	if v.paused, err = f.store.PausesOf(ctx, v.job.ID); err != nil {
+		return err
+	}
 	if a.json {
+		f.document.Paused = v.paused
 		f.document.Stopped = stoppedActions(v.stopped)
 		return a.emit(f.document)
 	}

@@ -35,6 +35,7 @@ type jobView struct {
 	reads   bool // it reads what users were given
 	groups  []store.FailureGroup
 	stopped []store.Stop // actions that hold it up
+	paused  []store.Pause
 }
 
 // write prints the view as a table and what follows from it.
@@ -66,6 +67,9 @@ func (v jobView) write(out *bufio.Writer, now time.Time) {
 
 // writeCauses prints why rows failed and what holds the job up.
 func (v jobView) writeCauses(out *bufio.Writer) {
+	for _, line := range pauseTexts(v.paused) {
+		fmt.Fprintln(out, line)
+	}
 	for _, s := range v.stopped {
 		fmt.Fprintln(out, v.stopText(s))
 	}
@@ -164,7 +168,11 @@ func (v jobView) next() []string {
 	j := v.job
 	switch {
 	case !j.Status.Final():
-		return []string{"enqueue status " + j.ID + " --watch"}
+		var commands []string
+		for _, p := range v.paused {
+			commands = append(commands, "enqueue resume "+arguments(p.Target))
+		}
+		return append(commands, "enqueue status "+j.ID+" --watch")
 	case len(v.groups) == 0 && v.reads:
 		return []string{"enqueue shares --job " + j.ID + " -o shares.csv"}
 	case len(v.groups) == 0:

@@ -120,6 +120,15 @@ type readiness struct {
 	Ready    bool      `json:"ready"`
 	Problems []string  `json:"problems"`
 	Stopped  []stopped `json:"stopped_actions"`
+	Paused   []paused  `json:"paused"`
+}
+
+// paused is what an operator has paused. Who did it, and why, is for "enqueue
+// status" to tell: people and their words stay out of here.
+type paused struct {
+	store.Target
+
+	Since time.Time `json:"since"`
 }
 
 // stopped is a stop with what the person should do about it.
@@ -131,22 +140,26 @@ type stopped struct {
 
 // ready answers 200 when tasks can be worked on, else 503 with the reasons. An
 // action that is stopped for the account is listed, but the worker is ready: it
-// probes.
+// probes. So is what an operator has paused.
 func (p probes) ready(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), time.Second)
 	defer cancel()
-	answer := readiness{Problems: []string{}, Stopped: []stopped{}}
+	answer := readiness{Problems: []string{}, Stopped: []stopped{}, Paused: []paused{}}
 	select {
 	case <-p.stopping:
 		answer.Problems = append(answer.Problems, "the worker is stopping")
 	default:
 	}
 	stops, err := p.db.Stops(ctx)
-	if err != nil {
+	pauses, pausesErr := p.db.Pauses(ctx)
+	if err := errors.Join(err, pausesErr); err != nil {
 		answer.Problems = append(answer.Problems, "Postgres: "+err.Error())
 	}
 	for _, s := range stops {
 		answer.Stopped = append(answer.Stopped, stopped{Stop: s, Hint: quickbi.HintFor(s.Code)})
+	}
+	for _, held := range pauses {
+		answer.Paused = append(answer.Paused, paused{Target: held.Target, Since: held.Since})
 	}
 	if err := tasks.PingRedis(ctx, p.redis); err != nil {
 		answer.Problems = append(answer.Problems, "Redis: "+err.Error())
