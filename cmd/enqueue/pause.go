@@ -65,7 +65,7 @@ func (a *app) pause(ctx context.Context, t store.Target, o store.Order) error {
 		if a.json {
 			return a.emit(d)
 		}
-		return a.tellPaused(t, d.Paused, fmt.Sprintf("%s concerned", plural(d.OpenJobs, "open job")), changed)
+		return a.tellPaused(t, d.Paused, plural(d.OpenJobs, "open job")+" concerned", changed)
 	})
 }
 

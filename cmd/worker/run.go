@@ -95,6 +95,7 @@ func newRoot(a *app, text io.Writer) *cobra.Command {
 		&cobra.Command{
 			Use:     "run",
 			Short:   "Works on queued tasks until SIGTERM, then drains",
+			Long:    runLong,
 			Example: "  set -a; . ./.env; worker run",
 			Args:    cobra.NoArgs,
 			RunE:    func(cmd *cobra.Command, _ []string) error { return a.work(cmd.Context()) },
@@ -111,6 +112,13 @@ func newRoot(a *app, text io.Writer) *cobra.Command {
 	}
 	return root
 }
+
+const runLong = `Works on queued tasks until SIGTERM or SIGINT. Then it takes no further task, lets
+calls in flight finish and records them, gives everything else back, and exits 0.
+
+A second signal ends it at once; a shell sees 143 after SIGTERM and 130 after
+SIGINT. Calls that were in flight then are settled by another worker, once the
+claims have run out.`
 
 // migratedDocument is what migrate --json prints. Its JSON is API.
 type migratedDocument struct {

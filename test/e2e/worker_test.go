@@ -16,6 +16,7 @@ type readiness struct {
 		Action string `json:"action"`
 		Code   string `json:"code"`
 	} `json:"stopped_actions"`
+	Paused []paused `json:"paused"`
 }
 
 // get asks the status server of a worker.
@@ -45,7 +46,7 @@ func TestStatusServer(t *testing.T) {
 	if status, body := w.get("/healthz"); status != http.StatusOK || body != "ok\n" {
 		t.Errorf("/healthz = %d %q", status, body)
 	}
-	if r := w.ready(); r.status != http.StatusOK || !r.Ready || r.Problems == nil || r.Stopped == nil {
+	if r := w.ready(); r.status != http.StatusOK || !r.Ready || r.Problems == nil || r.Stopped == nil || r.Paused == nil {
 		t.Errorf("/readyz = %+v, want ready and empty lists", r)
 	}
 	status, metrics := w.get("/metrics")
