@@ -54,7 +54,7 @@ func (t audited) rows(ctx context.Context, q queryer, s span, yield func(audited
 		s.after = math.MinInt64 // no row hides below the first number
 	}
 	rows, err := q.Query(ctx, fmt.Sprintf(`
-SELECT %[2]s, coalesce(%[3]s, 0), jsonb_build_array(%[4]s)::text FROM %[1]s WHERE %[2]s > $1 AND %[2]s <= $2 ORDER BY 1, 3 COLLATE "C"`,
+SELECT %[2]s, coalesce(%[3]s, 0), jsonb_build_array(%[4]s)::text COLLATE "C" FROM %[1]s WHERE %[2]s > $1 AND %[2]s <= $2 ORDER BY 1, 3`,
 		t.name, t.no, t.month, t.columns), s.after, s.upto)
 	if err != nil {
 		return err

@@ -61,7 +61,7 @@ func (s *Store) CreateJob(ctx context.Context, job NewJob) (Created, error) {
 		err = writeAudit(ctx, tx, AuditEvent{Actor: job.RequestedBy, Event: EventSubmitted, Job: created.Number, Detail: map[string]any{
 			"source": job.Source, "reason": job.Reason, "rows": len(job.Changes), "tasks": len(job.Tasks),
 			"idempotency_key": job.IdempotencyKey, "input_sha256": job.Input.SHA256, "parent": job.ParentID,
-			"accepted_at": acceptedAt, "changes_sha256": changes,
+			"id": created.ID, "accepted_at": acceptedAt, "changes_sha256": changes,
 		}})
 		if err != nil {
 			return err
