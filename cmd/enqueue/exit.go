@@ -102,6 +102,7 @@ func faultOf(err error) fault {
 	_, isSetting := errors.AsType[*config.SettingError](err)
 	rejected, isRejection := errors.AsType[*rejection](err)
 	refused, isRefusal := errors.AsType[refusal](err)
+	dropped, isDropped := errors.AsType[*store.DroppedError](err)
 	switch {
 	case isRefusal:
 		return set(exitUsage, refused.code, refused.advice)
@@ -117,6 +118,9 @@ func faultOf(err error) fault {
 		return set(exitRejected, codeRejected, rejected.advice)
 	case errors.Is(err, store.ErrKeyReused):
 		return set(exitKeyReused, "idempotency_key_reused", "Nothing was written. Use another --key for other rows, or none.")
+	case isDropped:
+		f.Message = dropped.Error()
+		return set(exitUsage, "job_dropped", "The months before are listed with: enqueue audit verify")
 	case errors.Is(err, store.ErrNotFound):
 		return set(exitUsage, "job_not_found", "Next: enqueue jobs")
 	case errors.Is(err, store.ErrFinished):

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"text/tabwriter"
@@ -57,7 +58,8 @@ func (a *app) jobsCommand() *cobra.Command {
 func (a *app) jobs(ctx context.Context, f store.JobFilter) error {
 	return a.reading(ctx, func(st *store.Store) error {
 		if f.Before != "" {
-			if _, err := st.Header(ctx, f.Before); err != nil { // else a wrong cursor looks like the end
+			_, err := st.Header(ctx, f.Before)
+			if _, dropped := errors.AsType[*store.DroppedError](err); err != nil && !dropped { // else a wrong cursor looks like the end
 				return err
 			}
 		}
@@ -95,6 +97,10 @@ func (a *app) printJobs(d jobsDocument) error {
 	w := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "JOB\tACCEPTED\tSOURCE\tSTATUS\tROWS\tOK\tFAILED\tPENDING")
 	for _, j := range d.Jobs {
+		if j.DroppedAt != nil {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t-\t-\t-\n", j.ID, timestamp(&j.CreatedAt), printable(j.Source), standing(j), commas(j.Counts.Total))
+			continue
+		}
 		c := j.Counts
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", j.ID, timestamp(&j.CreatedAt), printable(j.Source), standing(j),
 			commas(c.Total), commas(c.Succeeded+c.NoChange), commas(c.Failed+c.Unknown), commas(c.Pending))

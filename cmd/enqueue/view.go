@@ -16,6 +16,8 @@ import (
 // nothing about success.
 func standing(j store.Job) string {
 	switch {
+	case j.DroppedAt != nil:
+		return string(j.Status) + ", rows dropped"
 	case j.Status.Final() && j.Outcome == store.OutcomeNone:
 		return string(j.Status) + ", no row succeeded or failed"
 	case j.Status.Final():

@@ -62,6 +62,8 @@ func faultOf(err error) fault {
 	case isSetting:
 		lines := strings.ReplaceAll(err.Error(), "\n", "\n  ")
 		return fault{"settings", "these settings are wrong:\n  " + lines + "\nThey are explained in .env.example.", exitUsage}
+	case errors.Is(err, store.ErrRole), errors.Is(err, store.ErrRetention):
+		return fault{"refused", err.Error(), exitUsage}
 	case errors.Is(err, store.ErrSchema):
 		return fault{"schema_outdated", err.Error(), exitUnreachable}
 	case errors.Is(err, store.ErrUnavailable):

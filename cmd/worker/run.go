@@ -17,7 +17,6 @@ import (
 	"golang.org/x/term"
 
 	"github.com/usher-bi/usher/internal/config"
-	"github.com/usher-bi/usher/internal/store"
 )
 
 // environment is the world as the program sees it.
@@ -85,13 +84,8 @@ func newRoot(a *app, text io.Writer) *cobra.Command {
 	root.SetOut(text)
 	root.SetErr(a.stderr)
 	root.AddCommand(
-		&cobra.Command{
-			Use:     "migrate",
-			Short:   "Brings the database to the version of this program, and exits",
-			Example: "  DATABASE_URL=postgres://usher@localhost/usher worker migrate",
-			Args:    cobra.NoArgs,
-			RunE:    func(cmd *cobra.Command, _ []string) error { return a.migrate(cmd.Context()) },
-		},
+		a.migrateCommand(),
+		a.retentionCommand(),
 		&cobra.Command{
 			Use:     "run",
 			Short:   "Works on queued tasks until SIGTERM, then drains",
@@ -119,37 +113,6 @@ calls in flight finish and records them, gives everything else back, and exits 0
 A second signal ends it at once; a shell sees 143 after SIGTERM and 130 after
 SIGINT. Calls that were in flight then are settled by another worker, once the
 claims have run out.`
-
-// migratedDocument is what migrate --json prints. Its JSON is API.
-type migratedDocument struct {
-	Migrated bool `json:"migrated"`
-	Schema   int  `json:"schema"` // the newest migration in the database
-}
-
-func (a *app) migrate(ctx context.Context) error {
-	cfg, err := a.settings(config.Migrate)
-	if err != nil {
-		return err
-	}
-	if err := store.Migrate(ctx, cfg.DatabaseURL.Reveal()); err != nil {
-		return err
-	}
-	db, err := store.Open(ctx, cfg.DatabaseURL.Reveal(), 1)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	schema, err := db.SchemaVersion(ctx)
-	if err != nil {
-		return err
-	}
-	log := newLogger(cfg, a.stderr)
-	log.Info().Int("schema", schema).Msg("the database is at the version of this program")
-	if a.json {
-		return a.emit(migratedDocument{Migrated: true, Schema: schema})
-	}
-	return nil
-}
 
 // newLogger writes JSON, or readable lines to a terminal.
 func newLogger(cfg config.Config, out io.Writer) zerolog.Logger {

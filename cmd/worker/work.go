@@ -50,6 +50,9 @@ func (a *app) work(ctx context.Context) error {
 	if err := db.CheckSchema(ctx); err != nil {
 		return err
 	}
+	if err := warnOfRights(ctx, db, log); err != nil {
+		return err
+	}
 	queue, err := openQueue(ctx, cfg, log)
 	if err != nil {
 		return err

@@ -145,7 +145,8 @@ type Job struct {
 	CreatedAt      time.Time  `json:"created_at"`
 	StartedAt      *time.Time `json:"started_at"`
 	FinishedAt     *time.Time `json:"finished_at"`
-	UpdateRole     bool       `json:"-"` // as in [NewJob]
+	DroppedAt      *time.Time `json:"dropped_at,omitempty"` // by retention; then nothing is counted
+	UpdateRole     bool       `json:"-"`                    // as in [NewJob]
 }
 
 // NewJob is what a submission brings.

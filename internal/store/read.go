@@ -14,7 +14,7 @@ const selectJobs = `
 SELECT j.ulid, p.ulid, ` + shownStatus + `, j.source, j.requested_by, j.reason, j.lane, j.idempotency_key,
        j.input_sha256, j.input_encoding, j.input_delimiter, j.rows, j.created_at, j.started_at, j.finished_at,
        t.total, t.ended, t.done_cells - e.on_tasks, t.canceled_cells, t.open_cells,
-       e.failed, e.unknown, e.no_change, e.superseded, c.sent, c.throttled, j.update_role, e.repeats, now()
+       e.failed, e.unknown, e.no_change, e.superseded, c.sent, c.throttled, j.update_role, j.dropped_at, e.repeats, now()
 FROM jobs j
 LEFT JOIN jobs p ON p.id = j.parent_id
 CROSS JOIN LATERAL (
@@ -46,7 +46,7 @@ func scanJob(row pgx.CollectableRow) (Job, error) {
 	err := row.Scan(&j.ID, &j.ParentID, &j.Status, &j.Source, &j.RequestedBy, &j.Reason, &j.Lane, &j.IdempotencyKey,
 		&j.Input.SHA256, &j.Input.Encoding, &j.Input.Delimiter, &j.Input.Rows, &j.CreatedAt, &j.StartedAt, &j.FinishedAt,
 		&j.Tasks.Total, &j.Tasks.Done, &j.Counts.Succeeded, &j.Counts.Canceled, &j.Counts.Pending,
-		&j.Counts.Failed, &j.Counts.Unknown, &j.Counts.NoChange, &j.Counts.Superseded, &j.Calls.Sent, &j.Calls.Throttled, &j.UpdateRole, &repeats, &now)
+		&j.Counts.Failed, &j.Counts.Unknown, &j.Counts.NoChange, &j.Counts.Superseded, &j.Calls.Sent, &j.Calls.Throttled, &j.UpdateRole, &j.DroppedAt, &repeats, &now)
 	j.Counts.Total = j.Input.Rows
 	j.Outcome = j.Counts.Outcome(repeats)
 	j.Progress = progress(j, now)
@@ -65,13 +65,17 @@ func progress(j Job, now time.Time) Progress {
 	return p
 }
 
-// Job returns one job by its ULID, or [ErrNotFound].
+// Job returns one job by its ULID, or [ErrNotFound]. Of a job whose rows were
+// dropped nothing can be counted any more: that is a [DroppedError].
 func (s *Store) Job(ctx context.Context, id string) (Job, error) {
 	rows, err := s.pool.Query(ctx, selectJobs+` WHERE j.ulid = $1`, id)
 	if err != nil {
 		return Job{}, outward("reading job "+id, err)
 	}
 	job, err := pgx.CollectExactlyOneRow(rows, scanJob)
+	if err == nil && job.DroppedAt != nil {
+		return Job{}, &DroppedError{JobID: id, At: *job.DroppedAt}
+	}
 	return job, outward("reading job "+id, err)
 }
 
@@ -176,10 +180,15 @@ func (s *Store) Results(ctx context.Context, id string, statuses []Status, yield
 	return outward("reading results", rows.Err())
 }
 
-// Header returns the columns of a job's input, as written, or [ErrNotFound].
+// Header returns the columns of a job's input, as written, or [ErrNotFound], or
+// a [DroppedError].
 func (s *Store) Header(ctx context.Context, id string) ([]string, error) {
 	var header []string
-	err := s.pool.QueryRow(ctx, `SELECT header FROM jobs WHERE ulid = $1`, id).Scan(&header)
+	var dropped *time.Time
+	err := s.pool.QueryRow(ctx, `SELECT header, dropped_at FROM jobs WHERE ulid = $1`, id).Scan(&header, &dropped)
+	if err == nil && dropped != nil {
+		return nil, &DroppedError{JobID: id, At: *dropped}
+	}
 	return header, outward("reading the columns of job "+id, err)
 }
 
