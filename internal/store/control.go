@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/usher-bi/usher/internal/access"
 )
@@ -25,23 +26,21 @@ SELECT 'usher', '` + EventFinished + `', id, jsonb_build_object('status', status
 // canceled, or was marked as withdrawn, and ends a job whose last task has ended; otherwise it does nothing.
 // Whoever comes first ends it, exactly once.
 func (s *Store) Finalize(ctx context.Context, job int64) error {
+	_, err := s.finalize(ctx, job)
+	return err
+}
+
+// finalize also reports whether it was this call that ended the job.
+func (s *Store) finalize(ctx context.Context, job int64) (ended bool, err error) {
 	var batch pgx.Batch
 	batch.Queue(withdrawCanceled, []int64{job})
 	batch.Queue(withdrawMarked, []int64{job})
-	batch.Queue(finalizeJob, job)
-	return outward("finishing the job", s.pool.SendBatch(ctx, &batch).Close())
-}
-
-const openJobs = `SELECT id FROM jobs WHERE status IN ('queued', 'running', 'canceling') ORDER BY id`
-
-// OpenJobs lists the numbers of all jobs that have not ended.
-func (s *Store) OpenJobs(ctx context.Context) ([]int64, error) {
-	rows, err := s.pool.Query(ctx, openJobs)
-	if err != nil {
-		return nil, outward("listing open jobs", err)
-	}
-	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
-	return ids, outward("listing open jobs", err)
+	batch.Queue(finalizeJob, job).Exec(func(tag pgconn.CommandTag) error {
+		ended = tag.RowsAffected() == 1
+		return nil
+	})
+	err = s.pool.SendBatch(ctx, &batch).Close()
+	return ended && err == nil, outward("finishing the job", err)
 }
 
 const reclaim = `
@@ -96,37 +95,6 @@ func (s *Store) DueTasks(ctx context.Context, since time.Duration, after TaskRef
 		return q, err
 	})
 	return due, outward("listing due tasks", err)
-}
-
-const renew = `
-WITH renewed AS (
-    UPDATE tasks t SET generation = t.generation + 1
-    FROM unnest($1::bigint[], $2::int[], $3::int[]) AS x (job_id, no, generation), jobs j
-    WHERE t.job_id = x.job_id AND t.no = x.no AND t.generation = x.generation AND t.state = 'ready' AND j.id = t.job_id
-    RETURNING t.job_id, t.no, t.generation, t.action, j.lane
-), noted AS (
-    INSERT INTO audit (actor, event, job_id, task_no, detail)
-    SELECT 'usher', '` + EventRenewed + `', job_id, no, jsonb_build_object('generation', generation) FROM renewed
-)
-SELECT job_id, no, generation, action, lane FROM renewed`
-
-// Renew gives waiting tasks a new generation, under which they can be queued
-// although the queue clings to the old one. Those that were claimed meanwhile
-// are left out.
-func (s *Store) Renew(ctx context.Context, tasks []Queued) ([]Queued, error) {
-	jobs, numbers, generations := make([]int64, len(tasks)), make([]int, len(tasks)), make([]int, len(tasks))
-	for i, t := range tasks {
-		jobs[i], numbers[i], generations[i] = t.Job, t.No, t.Generation
-	}
-	rows, err := s.pool.Query(ctx, renew, jobs, numbers, generations)
-	if err != nil {
-		return nil, outward("renewing tasks", err)
-	}
-	renewed, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (q Queued, err error) {
-		err = row.Scan(&q.Job, &q.No, &q.Generation, &q.Action, &q.Lane)
-		return q, err
-	})
-	return renewed, outward("renewing tasks", err)
 }
 
 const readyTask = `

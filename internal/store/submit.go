@@ -172,7 +172,6 @@ const (
 	EventCanceled  = "job.canceled"
 	EventFinished  = "job.finished"
 	EventReclaimed = "task.reclaimed"
-	EventRenewed   = "task.renewed"
 	EventVerified  = "job.verified"
 	EventExported  = "audit.exported"
 	EventDropped   = "audit.dropped"

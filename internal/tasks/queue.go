@@ -61,41 +61,6 @@ func (q *Queue) Put(ctx context.Context, tasks []store.Queued) error {
 	return group.Wait()
 }
 
-// fate is what Redis knows of a task.
-type fate int
-
-const (
-	waiting   fate = iota // queued, now or for later
-	forgotten             // not there
-	stuck                 // handed to a worker, archived or the like: it will not be handed out again by itself
-)
-
-// fates looks up what Redis knows of tasks, in one round trip. The key and the
-// field are asynq's own: its Inspector needs a round trip a task.
-func (q *Queue) fates(ctx context.Context, tasks []store.Queued) ([]fate, error) {
-	states := make([]*redis.StringCmd, len(tasks))
-	_, err := q.redis.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-		for i, t := range tasks {
-			states[i] = pipe.HGet(ctx, "asynq:{"+queueName(t.Action, t.Lane)+"}:t:"+taskID(t.TaskRef, t.Generation), "state")
-		}
-		return nil
-	})
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return nil, fmt.Errorf("looking for tasks: %w: %w", ErrRedisUnavailable, err)
-	}
-	fates := make([]fate, len(tasks))
-	for i, state := range states {
-		switch state.Val() {
-		case "pending", "scheduled", "retry":
-		case "":
-			fates[i] = forgotten
-		default:
-			fates[i] = stuck
-		}
-	}
-	return fates, nil
-}
-
 func (q *Queue) put(ctx context.Context, t store.Queued) error {
 	name := taskID(t.TaskRef, t.Generation)
 	opts := []asynq.Option{

@@ -2,10 +2,29 @@ package tasks
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
+	"time"
 
 	"github.com/usher-bi/usher/internal/broken"
 	"github.com/usher-bi/usher/internal/store"
 )
+
+// memory is what the reconciler remembers from one round to the next. Other
+// workers lead other rounds, and remember what they saw.
+type memory struct {
+	witness  witness
+	whole    bool                 // a walk through all due tasks is owed
+	place    store.TaskRef        // where a walk in steps goes on
+	cursor   uint64               // likewise, through Redis
+	suspects map[string]time.Time // tasks that look stuck, and since when
+	named    bool                 // Redis was told the names of the queues
+}
+
+// newMemory owes a whole walk: who starts knows nothing of what was before.
+func newMemory() memory {
+	return memory{witness: witness{name: rand.Text()}, whole: true, suspects: map[string]time.Time{}}
+}
 
 // reconcile repairs, until ctx is done, what crashes and a forgetful Redis have
 // left behind. One worker at a time does it.
@@ -16,13 +35,29 @@ func (w *Worker) reconcile(ctx context.Context) {
 	}
 	for {
 		if _, err := w.store.AsLeader(ctx, w.sweep); err != nil && ctx.Err() == nil {
-			w.log.Warn().Err(err).Msg("repair round failed; the next one tries again")
+			w.complain(err)
 		}
-		if !pause(ctx, w.options.Sweep) {
+		next := w.options.Sweep
+		if len(w.memory.suspects) > 0 {
+			next = w.secondLook()
+		}
+		if !pause(ctx, next) {
 			return
 		}
 	}
 }
+
+// complain says that a round failed, unless that goes without saying.
+func (w *Worker) complain(err error) {
+	line := w.log.Warn()
+	if errors.Is(err, ErrRedisUnavailable) && w.outage.away() {
+		line = w.log.Debug()
+	}
+	line.Err(err).Msg("repair round failed; the next one tries again")
+}
+
+// secondLook is how long a task must look stuck to be taken for it.
+func (w *Worker) secondLook() time.Duration { return w.options.Sweep / 3 }
 
 // sweep is one round of repair. Everything in it is compare and set, so a round
 // that runs beside another, or beside the workers, does no harm.
@@ -35,67 +70,98 @@ func (w *Worker) sweep(ctx context.Context) error {
 		w.metrics.repairs.WithLabelValues("claim_released").Add(float64(reclaimed))
 		w.log.Warn().Int64("tasks", reclaimed).Msg("claims of silent workers released")
 	}
-	if err := w.requeue(ctx); err != nil {
-		return err
+	done := repairs{}
+	err = w.mendQueue(ctx, done)
+	ended, endErr := w.store.FinalizeForsaken(ctx)
+	for _, job := range ended {
+		done.add(store.JobEnded, job, 1)
 	}
-	open, err := w.store.OpenJobs(ctx)
+	return errors.Join(err, endErr, w.note(ctx, done), w.keepAudit(ctx))
+}
+
+// mendQueue brings Redis into line with Postgres. It stops at the first error,
+// for the next round.
+func (w *Worker) mendQueue(ctx context.Context, done repairs) error {
+	lost, err := w.memory.witness.look(ctx, w.redis)
 	if err != nil {
 		return err
 	}
-	for _, job := range open {
-		if err := w.store.Finalize(ctx, job); err != nil {
+	if lost {
+		w.memory.whole, w.memory.place, w.memory.cursor = true, store.TaskRef{}, 0
+		w.log.Warn().Msg("Redis is new or was emptied: its queues are filled anew from Postgres")
+	}
+	for _, step := range []func(context.Context, repairs) error{w.nameQueues, w.clearGhosts, w.renewStuck, w.requeue(lost), w.removeEnded} {
+		if err := step(ctx, done); err != nil {
 			return err
 		}
 	}
-	return w.keepAudit(ctx)
+	return nil
 }
 
-// page is how many due tasks are looked up at once.
-const page = 1000
+// nameQueues counts as a repair only what Redis has known before.
+func (w *Worker) nameQueues(ctx context.Context, done repairs) error {
+	added, err := w.queue.nameQueues(ctx)
+	if err == nil && w.memory.named {
+		done.add(store.QueueNamed, 0, int(added))
+	}
+	w.memory.named = w.memory.named || err == nil
+	return err
+}
 
-// stuckAfter is how many rounds a task may be due and in a worker's hands, as
-// Redis sees it, while Postgres knows of no claim.
-const stuckAfter = 4
+func (w *Worker) clearGhosts(ctx context.Context, done repairs) error {
+	refs, err := w.queue.clearGhosts(ctx)
+	for _, ref := range refs {
+		done.add(store.GhostCleared, ref.Job, 1)
+	}
+	return err
+}
 
-// requeue puts tasks that have been due for a while, and that Redis does not
-// hold, into the queue again: it forgot them, or a dying process never put them
-// there. A task that Redis believes to be in a worker's hands, while nobody has
-// claimed it, gets a new generation first: a worker died between the two, or the
-// entry lost its lease and would stay for ever.
-func (w *Worker) requeue(ctx context.Context) error {
-	var after store.TaskRef
-	for {
-		due, err := w.store.DueTasks(ctx, w.options.Sweep, after, page)
-		if err != nil || len(due) == 0 {
-			return err
-		}
-		fates, err := w.queue.fates(ctx, due)
+const (
+	// page is how many tasks are looked up at once.
+	page = 1000
+
+	// stepPages is how many of them a round looks at while all is well, of those
+	// in Postgres and of those in Redis each.
+	stepPages = 5
+)
+
+// removeEnded takes a few steps through the tasks in Redis and removes those
+// that Postgres knows as ended, or as queued anew.
+func (w *Worker) removeEnded(ctx context.Context, done repairs) error {
+	for range stepPages {
+		found, next, err := w.queue.scan(ctx, w.memory.cursor)
 		if err != nil {
 			return err
 		}
-		var lost, renew []store.Queued
-		for i, t := range due {
-			switch {
-			case fates[i] == forgotten:
-				lost = append(lost, t)
-			case fates[i] == stuck && -t.Delay >= stuckAfter*w.options.Sweep:
-				renew = append(renew, t)
-			}
-		}
-		if len(renew) > 0 {
-			renewed, err := w.store.Renew(ctx, renew)
-			if err != nil {
-				return err
-			}
-			lost = append(lost, renewed...)
-		}
-		if err := w.queue.Put(ctx, lost); err != nil {
+		if err := w.removeAmong(ctx, found, done); err != nil {
 			return err
 		}
-		if len(lost) > 0 {
-			w.metrics.repairs.WithLabelValues("task_requeued").Add(float64(len(lost)))
-			w.log.Warn().Int("tasks", len(lost)).Int("stuck", len(renew)).Msg("tasks that Redis had lost are queued again")
+		if w.memory.cursor = next; next == 0 {
+			break
 		}
-		after = due[len(due)-1].TaskRef
 	}
+	return nil
+}
+
+func (w *Worker) removeAmong(ctx context.Context, found []message, done repairs) error {
+	queued := make([]store.Queued, len(found))
+	for i, m := range found {
+		queued[i] = m.task
+	}
+	standings, err := w.store.Standings(ctx, queued)
+	if err != nil {
+		return err
+	}
+	for i, m := range found {
+		if standings[i] != store.Over {
+			continue
+		}
+		switch dropped, err := w.queue.drop(ctx, m); {
+		case err != nil:
+			return err
+		case dropped:
+			done.add(store.TaskRemoved, m.task.Job, 1)
+		}
+	}
+	return nil
 }

@@ -2,29 +2,109 @@ package tasks
 
 import (
 	"context"
+	"time"
 
 	"github.com/usher-bi/usher/internal/store"
 )
 
-// Requeue hands every task of a target that may be sent to Redis, due ones at
-// once and the others for later, and says how many there are. It belongs after
-// [store.Store.Resume]: while something is paused, its tasks are not queued. A
-// task that is queued already is left as it is, so asking twice is harmless. An
-// error leaves the rest to the reconciler.
-func (s *Submitter) Requeue(ctx context.Context, of store.Target) (queued int, err error) {
-	if err := s.queue.Ping(ctx); err != nil {
-		return 0, err
+// distantFuture is further off than any task is due. With all of Redis lost,
+// those that are not due yet are queued again too.
+const distantFuture = 365 * 24 * time.Hour
+
+// requeue puts tasks that have been due for a while, and that Redis does not
+// hold, into the queue again: it forgot them, or a dying process never put them
+// there. While all is well a round looks at some and the next one goes on from
+// there; when Redis lost everything it looks at all.
+func (w *Worker) requeue(lost bool) func(context.Context, repairs) error {
+	since := w.options.Sweep
+	if lost {
+		since = -distantFuture
 	}
-	var after store.TaskRef
-	for {
-		waiting, err := s.store.WaitingTasks(ctx, of, after, page)
-		if err != nil || len(waiting) == 0 {
-			return queued, err
+	return func(ctx context.Context, done repairs) error {
+		m := &w.memory
+		for pages := 0; m.whole || pages < stepPages; pages++ {
+			due, err := w.store.DueTasks(ctx, since, m.place, page)
+			if err != nil {
+				return err
+			}
+			if err := w.requeueAmong(ctx, due, done); err != nil {
+				return err
+			}
+			if len(due) < page { // the end: the next walk begins anew
+				m.whole, m.place = false, store.TaskRef{}
+				return nil
+			}
+			m.place = due[len(due)-1].TaskRef
 		}
-		if err := s.queue.Put(ctx, waiting); err != nil {
-			return queued, err
-		}
-		queued += len(waiting)
-		after = waiting[len(waiting)-1].TaskRef
+		return nil
 	}
+}
+
+// requeueAmong repairs one page. What Redis has put away for good gets a new
+// generation first.
+func (w *Worker) requeueAmong(ctx context.Context, due []store.Queued, done repairs) error {
+	fates, err := w.queue.fates(ctx, due)
+	if err != nil {
+		return err
+	}
+	var lost, away []store.Queued
+	for i, t := range due {
+		switch fates[i] {
+		case forgotten:
+			lost = append(lost, t)
+		case shelved:
+			away = append(away, t)
+		default: // it waits, or renewStuck sees to it
+		}
+	}
+	if err := w.queue.Put(ctx, lost); err != nil {
+		return err
+	}
+	done.addAll(store.TaskRequeued, lost)
+	return w.renew(ctx, away, done)
+}
+
+// renewStuck queues tasks again, under a new generation, that Redis believes to
+// be in a worker's hands although nobody has claimed them: a worker died between
+// the two. For a moment every task looks so, hence the second look.
+func (w *Worker) renewStuck(ctx context.Context, done repairs) error {
+	handed, err := w.queue.handedOut(ctx)
+	if err != nil {
+		return err
+	}
+	standings, err := w.store.Standings(ctx, handed)
+	if err != nil {
+		return err
+	}
+	var stuck []store.Queued
+	suspects := map[string]time.Time{}
+	for i, t := range handed {
+		if standings[i] != store.Waiting {
+			continue
+		}
+		name := taskID(t.TaskRef, t.Generation)
+		seen, before := w.memory.suspects[name]
+		switch {
+		case !before:
+			suspects[name] = time.Now()
+		case time.Since(seen) < w.secondLook():
+			suspects[name] = seen
+		default:
+			stuck = append(stuck, t)
+		}
+	}
+	w.memory.suspects = suspects
+	return w.renew(ctx, stuck, done)
+}
+
+func (w *Worker) renew(ctx context.Context, tasks []store.Queued, done repairs) error {
+	if len(tasks) == 0 {
+		return nil
+	}
+	renewed, err := w.store.Renew(ctx, tasks)
+	if err != nil {
+		return err
+	}
+	done.addAll(store.TaskRenewed, renewed)
+	return w.queue.Put(ctx, renewed)
 }

@@ -75,6 +75,8 @@ type Worker struct {
 	log      zerolog.Logger
 	metrics  *metrics
 	handlers map[access.Action]*handler
+	outage   *outage     // of Redis
+	memory   memory      // of the reconciler
 	audit    auditKeeper // of the reconciler
 	stopping chan struct{}
 	busy     sync.WaitGroup
@@ -86,7 +88,8 @@ func NewWorker(s *store.Store, queue redis.UniversalClient, client *quickbi.Clie
 	o = o.withDefaults()
 	w := &Worker{
 		store: s, redis: queue, queue: NewQueue(queue), options: o, log: log, metrics: newMetrics(o.Registry),
-		handlers: map[access.Action]*handler{}, stopping: make(chan struct{}), audit: auditKeeper{sealer: s.NewSealer()},
+		handlers: map[access.Action]*handler{}, stopping: make(chan struct{}),
+		outage: &outage{server: "Redis", log: log}, memory: newMemory(), audit: auditKeeper{sealer: s.NewSealer()},
 	}
 	var shared trust
 	limiters := map[access.Action]pacer{}
@@ -106,7 +109,7 @@ func NewWorker(s *store.Store, queue redis.UniversalClient, client *quickbi.Clie
 // calls in flight finish and records them, and gives everything else back.
 // Handlers do not run under ctx. Run may be called once.
 func (w *Worker) Run(ctx context.Context) error {
-	servers, err := w.start()
+	servers, err := w.start(ctx)
 	if err == nil {
 		background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 		var loops sync.WaitGroup
@@ -121,11 +124,12 @@ func (w *Worker) Run(ctx context.Context) error {
 }
 
 // start starts a server for each action, so that a flood of one cannot starve
-// another.
-func (w *Worker) start() ([]*asynq.Server, error) {
+// another. They fetch tasks until ctx is done.
+func (w *Worker) start(ctx context.Context) ([]*asynq.Server, error) {
 	var servers []*asynq.Server
+	client := &serverRedis{UniversalClient: w.redis, outage: w.outage, fetching: ctx}
 	for action, h := range w.handlers {
-		srv := asynq.NewServerFromRedisClient(w.redis, w.serverConfig(action))
+		srv := asynq.NewServerFromRedisClient(client, w.serverConfig(action))
 		if err := srv.Start(asynq.HandlerFunc(func(ctx context.Context, t *asynq.Task) error {
 			w.busy.Add(1)
 			defer w.busy.Done()
@@ -151,7 +155,7 @@ func (w *Worker) serverConfig(action access.Action) asynq.Config {
 		ShutdownTimeout:          w.options.Drain,
 		TaskCheckInterval:        200 * time.Millisecond,
 		DelayedTaskCheckInterval: time.Second,
-		Logger:                   asynqLogger{w.log.With().Str("part", "asynq").Str("action", string(action)).Logger()},
+		Logger:                   asynqLogger{w.log.With().Str("part", "asynq").Str("action", string(action)).Logger(), w.outage},
 		LogLevel:                 asynq.WarnLevel,
 	}
 }
@@ -187,16 +191,27 @@ func (w *Worker) drain(ctx context.Context, servers []*asynq.Server) error {
 // record its last answer.
 const lastWords = 5 * time.Second
 
-// asynqLogger sends what asynq says to zerolog.
-type asynqLogger struct{ log zerolog.Logger }
+// asynqLogger sends what asynq says to zerolog. While Redis is away all of it is
+// about that, and is said once, in other words: see [outage].
+type asynqLogger struct {
+	log   zerolog.Logger
+	redis *outage
+}
 
-func (l asynqLogger) Debug(args ...any) { l.log.Debug().Msg(fmt.Sprint(args...)) }
-func (l asynqLogger) Info(args ...any)  { l.log.Info().Msg(fmt.Sprint(args...)) }
-func (l asynqLogger) Warn(args ...any)  { l.log.Warn().Msg(fmt.Sprint(args...)) }
-func (l asynqLogger) Error(args ...any) { l.log.Error().Msg(fmt.Sprint(args...)) }
+func (l asynqLogger) Debug(args ...any) { l.say(zerolog.DebugLevel, args) }
+func (l asynqLogger) Info(args ...any)  { l.say(zerolog.InfoLevel, args) }
+func (l asynqLogger) Warn(args ...any)  { l.say(zerolog.WarnLevel, args) }
+func (l asynqLogger) Error(args ...any) { l.say(zerolog.ErrorLevel, args) }
 
 // Fatal does not exit: only main does.
 func (l asynqLogger) Fatal(args ...any) { l.log.Error().Msg(fmt.Sprint(args...)) }
+
+func (l asynqLogger) say(level zerolog.Level, args []any) {
+	if l.redis.away() {
+		level = zerolog.DebugLevel
+	}
+	l.log.WithLevel(level).Msg(fmt.Sprint(args...))
+}
 
 // pause waits for d and reports whether ctx lasted that long.
 func pause(ctx context.Context, d time.Duration) bool {
