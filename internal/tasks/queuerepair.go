@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -109,12 +108,12 @@ func fateOf(state string) fate {
 	}
 }
 
-// ghostScript clears what is in work according to a queue, and never was or will
-// be: entries without a lease, which asynq never recovers; entries without a
-// message, which it can hand to nobody; leases that ran out long ago of what is
-// not in the list. It returns their ids.
+// ghostScript clears what is in work according to a queue, and cannot be: entries
+// without a lease, which asynq never recovers; leases without an entry, likewise;
+// entries without a message, which it can hand to nobody. asynq writes all three
+// at once. It returns the ids.
 var ghostScript = redis.NewScript(`
-local queue, cleared = ARGV[1], {}
+local queue, entries, cleared = ARGV[1], {}, {}
 local function clear(id)
 	redis.call('LREM', KEYS[1], 0, id)
 	redis.call('ZREM', KEYS[2], id)
@@ -123,29 +122,23 @@ local function clear(id)
 	end
 	table.insert(cleared, id)
 end
-for _, id in ipairs(redis.call('LRANGE', KEYS[1], 0, 999)) do
+for _, id in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
+	entries[id] = true
 	if not redis.call('ZSCORE', KEYS[2], id) or redis.call('HEXISTS', queue .. 't:' .. id, 'msg') == 0 then
 		clear(id)
 	end
 end
-local late = redis.call('TIME')[1] - ARGV[2]
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', late, 'LIMIT', 0, 1000)) do
-	if not redis.call('LPOS', KEYS[1], id) then
-		clear(id)
-	end
+for _, id in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
+	if not entries[id] then clear(id) end
 end
 return cleared`)
-
-// leaseLong is for how long a lease must have run out before it is nobody's:
-// until then asynq itself recovers its task.
-const leaseLong = 2 * time.Minute
 
 // clearGhosts clears all queues of ghosts and returns the tasks they were of.
 func (q *Queue) clearGhosts(ctx context.Context) ([]store.TaskRef, error) {
 	var refs []store.TaskRef
 	for name := range allQueues() {
 		keys := []string{keysOf(name) + "active", keysOf(name) + "lease"}
-		ids, err := ghostScript.Run(ctx, q.redis, keys, keysOf(name), int(leaseLong.Seconds())).StringSlice()
+		ids, err := ghostScript.Run(ctx, q.redis, keys, keysOf(name)).StringSlice()
 		if err != nil {
 			return refs, fmt.Errorf("clearing ghosts: %w: %w", ErrRedisUnavailable, err)
 		}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/usher-bi/usher/internal/broken"
 	"github.com/usher-bi/usher/internal/store"
 )
@@ -88,7 +90,11 @@ func (w *Worker) mendQueue(ctx context.Context, done repairs) error {
 	}
 	if lost {
 		w.memory.whole, w.memory.place, w.memory.cursor = true, store.TaskRef{}, 0
-		w.log.Warn().Msg("Redis is new or was emptied: its queues are filled anew from Postgres")
+		level := zerolog.InfoLevel // a Redis that was never used is no accident
+		if w.memory.named {
+			level = zerolog.WarnLevel
+		}
+		w.log.WithLevel(level).Msg("Redis is new or has lost what was in it: its queues are filled from Postgres")
 	}
 	for _, step := range []func(context.Context, repairs) error{w.nameQueues, w.clearGhosts, w.renewStuck, w.requeue(lost), w.removeEnded} {
 		if err := step(ctx, done); err != nil {

@@ -29,8 +29,8 @@ func (r repairs) addAll(kind store.RepairKind, tasks []store.Queued) {
 	}
 }
 
-// note counts what was repaired, writes it into the audit, and says so in a line
-// for each kind.
+// note writes what was repaired into the audit, counts it, and says so in a line
+// for each kind. What was done is noted also when the worker is stopping.
 func (w *Worker) note(ctx context.Context, done repairs) error {
 	if len(done) == 0 {
 		return nil
@@ -42,9 +42,12 @@ func (w *Worker) note(ctx context.Context, done repairs) error {
 		totals[what.kind] += n
 	}
 	slices.SortFunc(rows, func(a, b store.Repair) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Job, b.Job)) })
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+	defer cancel()
+	err := w.store.NoteRepairs(ctx, rows)
 	for kind, n := range totals {
 		w.metrics.repairs.WithLabelValues(string(kind)).Add(float64(n))
 		w.log.Warn().Str("kind", string(kind)).Int("count", n).Msg("repaired")
 	}
-	return w.store.NoteRepairs(ctx, rows)
+	return err
 }

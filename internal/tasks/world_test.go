@@ -34,13 +34,19 @@ type world struct {
 
 func setup(t *testing.T, o quickbitest.Options) *world {
 	t.Helper()
+	return setupOn(t, testenv.Redis(t), o)
+}
+
+// setupOn uses a Redis of the caller's.
+func setupOn(t *testing.T, redisURL string, o quickbitest.Options) *world {
+	t.Helper()
 	database := testenv.Postgres(t)
 	s, err := store.Open(t.Context(), database, 32)
 	if err != nil {
 		t.Fatalf("opening the store: %v", err)
 	}
 	t.Cleanup(s.Close)
-	client, err := tasks.OpenRedis(t.Context(), testenv.Redis(t))
+	client, err := tasks.OpenRedis(t.Context(), redisURL)
 	if err != nil {
 		t.Fatalf("opening Redis: %v", err)
 	}

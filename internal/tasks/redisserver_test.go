@@ -1,0 +1,99 @@
+package tasks
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+	"github.com/rs/zerolog"
+
+	"github.com/usher-bi/usher/internal/testenv"
+)
+
+// cutConn loses its connection when it is to carry a completion, as long as
+// there are cuts left.
+type cutConn struct {
+	net.Conn
+
+	cuts *atomic.Int64
+}
+
+func (c cutConn) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte(":processed")) && c.cuts.Add(-1) >= 0 {
+		return 0, errors.Join(net.ErrClosed, c.Close())
+	}
+	return c.Conn.Write(p)
+}
+
+// cutRedis is a client to an empty Redis whose first completion does not get
+// through, however often the client itself repeats it.
+func cutRedis(t *testing.T) (*redis.Client, *atomic.Int64) {
+	t.Helper()
+	opts, err := redis.ParseURL(strings.Replace(testenv.Redis(t), "redis-socket://", "unix://", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cuts atomic.Int64
+	cuts.Store(int64(opts.MaxRetries) + 4) // the default is 3 retries
+	opts.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+		return cutConn{conn, &cuts}, err
+	}
+	client := redis.NewClient(opts)
+	t.Cleanup(func() { _ = client.Close() })
+	return client, &cuts
+}
+
+// completeOnce runs an asynq server on server until the one task was worked on.
+func completeOnce(t *testing.T, client *redis.Client, server redis.UniversalClient) {
+	t.Helper()
+	srv := asynq.NewServerFromRedisClient(server, asynq.Config{Concurrency: 1, TaskCheckInterval: 10 * time.Millisecond, LogLevel: asynq.FatalLevel})
+	worked := make(chan struct{})
+	if err := srv.Start(asynq.HandlerFunc(func(context.Context, *asynq.Task) error { close(worked); return nil })); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(srv.Shutdown)
+	if _, err := asynq.NewClientFromRedisClient(client).Enqueue(asynq.NewTask(typeCall, nil), asynq.TaskID("1")); err != nil {
+		t.Fatal(err)
+	}
+	<-worked
+}
+
+func inWork(t *testing.T, client *redis.Client) bool {
+	t.Helper()
+	n, err := client.LLen(t.Context(), "asynq:{default}:active").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n == 1
+}
+
+// asynq never sends the repeat of a completion whose write failed. If the first
+// part of this test fails, that has been mended there, and what revives contexts
+// can go.
+func TestCompletionWhoseWriteFailedIsRepeated(t *testing.T) {
+	t.Parallel()
+	plain, plainCuts := cutRedis(t)
+	completeOnce(t, plain, plain)
+	testenv.Eventually(t, "the plain completion is cut off", func() bool { return plainCuts.Load() <= 0 })
+
+	mended, cuts := cutRedis(t)
+	completeOnce(t, mended, &serverRedis{
+		UniversalClient: mended, outage: &outage{server: "Redis", log: zerolog.Nop()}, fetching: t.Context(),
+	})
+	testenv.Eventually(t, "the mended completion is cut off", func() bool { return cuts.Load() <= 0 })
+	if !inWork(t, mended) {
+		t.Fatal("nothing was cut off: the task was completed at once")
+	}
+	testenv.Eventually(t, "the completion is repeated", func() bool { return !inWork(t, mended) })
+	if !inWork(t, plain) { // whose repeat was due earlier
+		t.Error("asynq repeats a completion by itself: the work-around is no longer needed")
+	}
+}
