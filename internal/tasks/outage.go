@@ -12,8 +12,8 @@ import (
 const (
 	outageGrace = time.Second // shorter absences are nobody's business
 	outageWord  = time.Minute // between two lines about one that lasts
-	patienceMin = 100 * time.Millisecond
-	patienceMax = 5 * time.Second // how late an absence's end may be noticed
+	leastPatience = 100 * time.Millisecond
+	mostPatience = 5 * time.Second // how late an absence's end may be noticed
 )
 
 // outage keeps watch over a server that the whole process needs: since when it
@@ -76,7 +76,7 @@ func (o *outage) wait(ctx context.Context) bool {
 	if since.IsZero() {
 		return ctx.Err() == nil
 	}
-	patience := min(max(time.Since(since)/2, patienceMin), patienceMax)
+	patience := min(max(time.Since(since)/2, leastPatience), mostPatience)
 	timer := time.NewTimer(patience/2 + rand.N(patience/2))
 	defer timer.Stop()
 	select {

@@ -50,9 +50,8 @@ for i = 2, #ARGV do
 	local state, since = unpack(redis.call('HMGET', key, 'state', 'pending_since'))
 	local held = state
 	if state == 'pending' then
-		if not since or tonumber(since) < turn then
-			held = redis.call('LPOS', KEYS[1], id, 'RANK', -1, 'MAXLEN', 10000)
-		end
+		local overdue = not since or tonumber(since) < turn
+		held = not overdue or redis.call('LPOS', KEYS[1], id, 'RANK', -1, 'MAXLEN', 1000)
 	elseif state == 'active' then
 		held = redis.call('LPOS', queue .. 'active', id) or redis.call('ZSCORE', queue .. 'lease', id)
 	elseif state then
@@ -220,8 +219,9 @@ func (q *Queue) drop(ctx context.Context, m message) (bool, error) {
 // not know. asynq tells them once in the life of a client; without them nobody
 // can list or look into a queue.
 func (q *Queue) nameQueues(ctx context.Context) (int64, error) {
-	var names []any
-	for name := range allQueues() {
+	all := allQueues()
+	names := make([]any, 0, len(all))
+	for name := range all {
 		names = append(names, name)
 	}
 	added, err := q.redis.SAdd(ctx, asynqQueues, names...).Result()

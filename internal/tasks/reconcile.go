@@ -51,11 +51,11 @@ func (w *Worker) reconcile(ctx context.Context) {
 
 // complain says that a round failed, unless that goes without saying.
 func (w *Worker) complain(err error) {
-	line := w.log.Warn()
+	level := zerolog.WarnLevel
 	if errors.Is(err, ErrRedisUnavailable) && w.outage.away() {
-		line = w.log.Debug()
+		level = zerolog.DebugLevel
 	}
-	line.Err(err).Msg("repair round failed; the next one tries again")
+	w.log.WithLevel(level).Err(err).Msg("repair round failed; the next one tries again")
 }
 
 // secondLook is how long a task must look stuck to be taken for it.

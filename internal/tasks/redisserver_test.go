@@ -97,3 +97,76 @@ func TestCompletionWhoseWriteFailedIsRepeated(t *testing.T) {
 		t.Error("asynq repeats a completion by itself: the work-around is no longer needed")
 	}
 }
+
+// spy counts the fetches it recognises.
+type spy struct {
+	redis.UniversalClient
+
+	fetched atomic.Int64
+}
+
+func (s *spy) EvalSha(ctx context.Context, sha string, keys []string, args ...any) *redis.Cmd {
+	if fetches(keys) {
+		s.fetched.Add(1)
+	}
+	return s.UniversalClient.EvalSha(ctx, sha, keys, args...)
+}
+
+func TestFetchesAreRecognised(t *testing.T) {
+	t.Parallel()
+	client, _ := cutRedis(t)
+	s := &spy{UniversalClient: client}
+	completeOnce(t, client, s)
+	if s.fetched.Load() == 0 {
+		t.Error("a task was fetched, and not by the script that is slowed down while Redis is away")
+	}
+}
+
+func TestStopEndsFetching(t *testing.T) {
+	t.Parallel()
+	fetching, stop := context.WithCancel(t.Context())
+	gone := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1})
+	t.Cleanup(func() { _ = gone.Close() })
+	c := &serverRedis{UniversalClient: gone, outage: &outage{server: "Redis", log: zerolog.Nop()}, fetching: fetching}
+	keys := []string{"asynq:{q}:pending", "asynq:{q}:paused", "asynq:{q}:active", "asynq:{q}:lease"}
+	if err := c.EvalSha(t.Context(), "sha", keys).Err(); err == nil || errors.Is(err, redis.Nil) || !c.outage.away() {
+		t.Errorf("fetching from nowhere: %v, away %t", err, c.outage.away())
+	}
+	stop()
+	if err := c.EvalSha(t.Context(), "sha", keys).Err(); !errors.Is(err, redis.Nil) {
+		t.Errorf("fetching when stopped: %v, want nothing found", err)
+	}
+}
+
+func TestCanceledContextIsRevivedUntilItsDeadline(t *testing.T) {
+	t.Parallel()
+	deadline := time.Now().Add(time.Hour)
+	canceled, cancel := context.WithDeadline(t.Context(), deadline)
+	cancel()
+	ctx, end := revived(canceled)
+	defer end()
+	if got, ok := ctx.Deadline(); ctx.Err() != nil || !ok || !got.Equal(deadline) {
+		t.Errorf("revived: %v, until %v; want alive until %v", ctx.Err(), got, deadline)
+	}
+	late, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	defer cancel()
+	if ctx, end := revived(late); ctx.Err() == nil {
+		t.Error("a context beyond its deadline came back to life")
+	} else {
+		end()
+	}
+}
+
+func TestAsynqIsQuietWhileRedisIsAway(t *testing.T) {
+	t.Parallel()
+	var said bytes.Buffer
+	o := &outage{server: "Redis", log: zerolog.Nop()}
+	log := asynqLogger{zerolog.New(&said).Level(zerolog.InfoLevel), o}
+	o.failed(errDown)
+	log.Error("dequeue error")
+	o.answered()
+	log.Warn("task expired")
+	if got := said.String(); strings.Contains(got, "dequeue") || !strings.Contains(got, "expired") {
+		t.Errorf("said %s", got)
+	}
+}

@@ -61,6 +61,7 @@ func (w *Worker) requeueAmong(ctx context.Context, due []store.Queued, done repa
 		return err
 	}
 	done.addAll(store.TaskRequeued, lost)
+	w.memory.whole = w.memory.whole || len(lost) > 0 // one is seldom alone
 	return w.renew(ctx, away, done)
 }
 
