@@ -1,10 +1,10 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint vet vuln fmt build check clean
+.PHONY: help demo test chaos chaos-broken bench lint vet vuln fmt build check clean
 
 LINT := go tool -modfile=tools/go.mod golangci-lint
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## a job from CSV to granted access, against a stand-in for Quick BI
 	@scripts/demo
@@ -12,6 +12,23 @@ demo: ## a job from CSV to granted access, against a stand-in for Quick BI
 test: ## all tests, against private servers
 	@scripts/setup --race
 	go test -race -shuffle=on -count=1 ./...
+
+RUNS ?= 3
+SEED ?= 1
+LENGTH ?= 20s
+JOBS ?= 1
+SCENARIO ?= random
+
+chaos: ## break an installation in every way (RUNS=3 SEED=1 LENGTH=20s JOBS=1 SCENARIO=random; see docs/chaos.md)
+	@scripts/setup --race
+	go run ./test/chaos -runs $(RUNS) -seed $(SEED) -length $(LENGTH) -jobs $(JOBS) -scenario $(SCENARIO)
+
+chaos-broken: ## builds without a protection must be caught by the chaos suite
+	@scripts/setup --race
+	go run ./test/chaos -broken fencing
+	go run ./test/chaos -broken reconciler
+	go run ./test/chaos -broken recording
+	go run ./test/chaos -broken order
 
 bench: ## all benchmarks
 	@scripts/setup
