@@ -43,10 +43,10 @@ func (r *rig) check(ctx context.Context) {
 		return
 	}
 	calls := r.sandbox.Calls()
-	r.report("in force is the newest accepted change of every pair", r.misplaced(results))
+	r.report(newestInForce, r.misplaced(results))
 	r.report("what is said to be done was done", undone(results, calls))
 	r.report("only what was asked for is sent", r.unasked(calls))
-	r.report("every call is written down before it is sent", r.unwritten(ctx, calls))
+	r.report(writtenDown, r.unwritten(ctx, calls))
 	r.report("no call breaks a rule", unlawful(calls))
 	r.checkAudit(ctx)
 }

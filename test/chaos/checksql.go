@@ -11,17 +11,26 @@ import (
 // sqlCheck is a promise, and the query that lists what breaks it.
 type sqlCheck struct{ promise, query string }
 
+// The promises that builds without a protection break.
+const (
+	claimHolderRecords = "who has the claim, and nobody else, records the outcome"
+	claimHolderSends   = "who has the claim, and nobody else, sends"
+	jobsNotEnded       = "every job ends"
+	writtenDown        = "every call is written down before it is sent"
+	newestInForce      = "in force is the newest accepted change of every pair"
+)
+
 // sqlChecks hold after every run.
 var sqlChecks = []sqlCheck{
 	{"what has ended never moves again", `
 		SELECT format('task %s-%s from %s to %s by %s', job_id, task_no, was, state, program)
 		FROM chaos.moves WHERE was IN ('done', 'split', 'canceled') ORDER BY id`},
-	{"who has the claim, and nobody else, records the outcome", `
+	{claimHolderRecords, `
 		SELECT format('task %s-%s: claimed at generation %s by %s, ended by %s', m.job_id, m.task_no, c.generation, c.program, m.program)
 		FROM chaos.moves m
 		JOIN chaos.moves c ON (c.job_id, c.task_no, c.generation) = (m.job_id, m.task_no, m.was_generation) AND c.state = 'running'
 		WHERE m.was = 'running' AND m.state IN ('done', 'split') AND m.program <> c.program ORDER BY m.id`},
-	{"who has the claim, and nobody else, sends", `
+	{claimHolderSends, `
 		SELECT format('call %s of task %s-%s@%s was written down by %s; the claim was that of %s',
 			k.id, k.job_id, k.task_no, k.generation, w.program, coalesce(c.program, 'nobody'))
 		FROM calls k

@@ -38,12 +38,12 @@ type member struct {
 	clock  string         // CHAOS_CLOCK of the next life
 }
 
-// man starts n workers.
-func (r *rig) man(ctx context.Context, n int) *fleet {
+// man starts n workers, whose names begin with prefix.
+func (r *rig) man(ctx context.Context, prefix string, n int) *fleet {
 	ctx, cancel := context.WithCancel(ctx)
 	f := &fleet{rig: r, over: cancel}
 	for i := range n {
-		m := &member{rig: r, name: fmt.Sprintf("w%d", i+1)}
+		m := &member{rig: r, name: fmt.Sprint(prefix, i+1)}
 		f.members = append(f.members, m)
 		f.running.Go(func() { m.live(ctx) })
 	}

@@ -6,7 +6,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -60,7 +59,7 @@ func main() {
 // as they should: without a finding or, of a broken build, each with one.
 func execute(ctx context.Context, o options) (ok bool, err error) {
 	if o.broken != "" {
-		o.scenario = cmp.Or(provoking[o.broken], "random")
+		o.scenario = lacks[o.broken].scenario
 	}
 	if scenarios[o.scenario] == nil {
 		return false, fmt.Errorf("no scenario %q", o.scenario)
@@ -69,7 +68,7 @@ func execute(ctx context.Context, o options) (ok bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	b := buildOptions{dir: filepath.Join(dir, "bin"), race: o.race}
+	b := buildOptions{dir: filepath.Join(dir, "bin"), race: o.race && !scenarios[o.scenario].fast}
 	if o.broken != "" {
 		b.tags = "broken_" + o.broken
 	}
@@ -82,22 +81,27 @@ func execute(ctx context.Context, o options) (ok bool, err error) {
 	if ctx.Err() == nil {
 		fmt.Print(table(outcomes))
 	}
-	found := 0
-	for _, out := range outcomes {
-		if len(out.findings) > 0 {
-			found++
+	found := count(outcomes, func(out *outcome) bool { return len(out.findings) > 0 })
+	fmt.Printf("%d runs of %s, %d with findings\n", len(outcomes), o.scenario, found)
+	if o.broken != "" {
+		caught := count(outcomes, lacks[o.broken].caught)
+		fmt.Printf("the lack of %s was caught in %d of %d runs\n", o.broken, caught, len(outcomes))
+		return caught == o.runs, os.RemoveAll(dir)
+	}
+	if found == 0 && !o.keep {
+		return ctx.Err() == nil, os.RemoveAll(dir)
+	}
+	fmt.Println("logs:", dir)
+	return found == 0 && ctx.Err() == nil, nil
+}
+
+func count(outcomes []*outcome, of func(*outcome) bool) (n int) {
+	for _, o := range outcomes {
+		if of(o) {
+			n++
 		}
 	}
-	fmt.Printf("%d runs of %s, %d with findings\n", len(outcomes), o.scenario, found)
-	if found == 0 && !o.keep {
-		err = os.RemoveAll(dir)
-	} else {
-		fmt.Println("logs:", dir)
-	}
-	if o.broken != "" {
-		return found == len(outcomes) && ctx.Err() == nil, err
-	}
-	return found == 0 && ctx.Err() == nil, err
+	return n
 }
 
 // runAll does the runs, some side by side.
@@ -161,7 +165,7 @@ func (o *outcome) print() {
 		fmt.Println("  -", f)
 	}
 	if len(o.findings) > 0 {
-		fmt.Printf("  logs: %s; again: make chaos SEED=%d RUNS=1\n", o.dir, o.seed)
+		fmt.Printf("  logs: %s; again: make chaos RUNS=1 SEED=%d LENGTH=… as in this run\n", o.dir, o.seed)
 	}
 }
 

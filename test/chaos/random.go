@@ -24,7 +24,7 @@ type outcome struct {
 // random lives through the plan of a seed.
 func random(ctx context.Context, r *rig, o *outcome, length time.Duration) {
 	p := draw(o.seed, length)
-	fleet := r.man(ctx, p.workers)
+	fleet := r.man(ctx, "w", p.workers)
 	polling, stopPolling := context.WithCancel(ctx)
 	var poller, busy sync.WaitGroup
 	poller.Go(func() { r.keepPolling(polling) })

@@ -39,7 +39,8 @@ type rig struct {
 	store    *store.Store  // likewise: the product's own view
 	cache    *redis.Client // likewise
 
-	disturbed atomic.Int64 // when a store was last away, unix nanoseconds; see disturb
+	disturbed atomic.Int64  // when a store was last away, unix nanoseconds; see disturb
+	patience  time.Duration // for all jobs to end
 	began     time.Time
 
 	mu       sync.Mutex
@@ -57,7 +58,7 @@ type world struct {
 
 // newRig starts the servers and migrates.
 func newRig(ctx context.Context, p programs, dir string, w world) (*rig, error) {
-	r := &rig{programs: p, dir: dir, began: time.Now(), ills: w.Faults, asked: map[change]bool{}}
+	r := &rig{programs: p, dir: dir, began: time.Now(), ills: w.Faults, asked: map[change]bool{}, patience: settleLimit}
 	r.settings = append([]string{
 		"QUICKBI_RATE=50/s", "QUICKBI_TIMEOUT=3s", "WORKER_LEASE=6s", "WORKER_ALIVE=3s", "WORKER_DRAIN=5s", "WORKER_SWEEP=1s",
 		"WORKER_CONCURRENCY=8", "WORKER_PROBE_FIRST=1s", "WORKER_PROBE_MOST=2s", "WORKER_LISTEN=127.0.0.1:0",

@@ -62,7 +62,7 @@ func (r *rig) keepPolling(ctx context.Context) {
 func (r *rig) settle(ctx context.Context) time.Duration {
 	start := time.Now()
 	open := 0
-	ended := eventually(ctx, settleLimit, func() (done bool) {
+	ended := eventually(ctx, r.patience, func() (done bool) {
 		var err error
 		open, err = r.poll(ctx)
 		return err == nil && open == 0
@@ -71,7 +71,7 @@ func (r *rig) settle(ctx context.Context) time.Duration {
 	r.note("settled after %s: %v", took, ended)
 	if !ended {
 		if ctx.Err() == nil {
-			r.find("%d jobs had not ended %s after the last fault; tasks: %s", open, settleLimit, r.openTasks(ctx))
+			r.find("%s: %d had not ended %s after the last fault; tasks: %s", jobsNotEnded, open, r.patience, r.openTasks(ctx))
 		}
 		return took
 	}
