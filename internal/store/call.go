@@ -32,6 +32,7 @@ WITH task AS (
     FROM tasks t
     JOIN jobs j ON j.id = t.job_id
     WHERE t.job_id = $1 AND t.no = $2 AND t.generation = $3 AND t.state = 'running' AND t.claimed_until > now()
+      AND EXISTS (SELECT FROM workers w WHERE w.name = t.claimed_by AND w.alive_until > now())
       AND j.status <> 'canceling' AND NOT t.withdrawn AND NOT ` + taskPaused + `
       AND ($4 OR NOT EXISTS (SELECT FROM action_stops s WHERE s.action = t.action))
 ), newer AS (

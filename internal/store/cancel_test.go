@@ -187,9 +187,7 @@ func TestWithdrawnTaskOfADeadWorkerEnds(t *testing.T) {
 	if _, err := w.sql.Exec(t.Context(), `UPDATE tasks SET claimed_until = now() - interval '1 second'`); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Reclaim(t.Context(), time.Minute); err != nil {
-		t.Fatalf("Reclaim: %v", err)
-	}
+	w.reclaim(t, "w")
 	if due := w.due(t); len(due) > 0 {
 		t.Errorf("%v are due again", due)
 	}

@@ -43,36 +43,6 @@ func (s *Store) finalize(ctx context.Context, job int64) (ended bool, err error)
 	return ended && err == nil, outward("finishing the job", err)
 }
 
-const reclaim = `
-WITH lost AS (
-    UPDATE tasks t SET
-        state = 'ready', generation = t.generation + 1, due_at = now(), claimed_by = NULL, claimed_until = NULL,
-        attempts = t.attempts + unanswered.n, strikes = t.strikes + unanswered.n,
-        unsure = t.unsure OR unanswered.n > 0,
-        late_until = CASE WHEN unanswered.n > 0 THEN greatest(t.late_until, now() + $1::interval) ELSE t.late_until END
-    FROM tasks o
-    CROSS JOIN LATERAL (
-        SELECT least(count(*), 1)::int AS n FROM calls c
-        WHERE c.job_id = o.job_id AND c.task_no = o.no AND c.generation = o.generation
-          AND NOT EXISTS (SELECT FROM answers a WHERE a.job_id = c.job_id AND a.call_id = c.id AND a.class NOT IN ('unknown_outcome', 'transient'))
-    ) unanswered
-    WHERE o.job_id = t.job_id AND o.no = t.no AND t.state = 'running' AND t.claimed_until < now()
-    RETURNING t.job_id, t.no, o.claimed_by, unanswered.n
-), late AS (
-    UPDATE jobs SET late_until = greatest(late_until, now() + $1::interval) WHERE id IN (SELECT job_id FROM lost WHERE n > 0)
-)
-INSERT INTO audit (actor, event, job_id, task_no, detail)
-SELECT 'usher', '` + EventReclaimed + `', job_id, no, jsonb_build_object('worker', claimed_by, 'call_unanswered', n > 0) FROM lost`
-
-// Reclaim returns the tasks whose claim has run out to the queue, with an audit
-// row each, and says how many. A call that was never answered, or not in a way
-// that tells what became of it, counts as an attempt and leaves the task unsure;
-// it may still take effect for lateFor.
-func (s *Store) Reclaim(ctx context.Context, lateFor time.Duration) (int64, error) {
-	tag, err := s.pool.Exec(ctx, reclaim, lateFor)
-	return tag.RowsAffected(), outward("reclaiming lost tasks", err)
-}
-
 const dueTasks = `
 SELECT t.job_id, t.no, t.generation, t.action, j.lane, t.due_at - now()
 FROM tasks t

@@ -55,6 +55,7 @@ func TestMigrationKeepsWhatWasThere(t *testing.T) {
 	}
 	t.Cleanup(s.Close)
 	w := world{Store: s, sql: conn}
+	w.beat(t, "w")
 	if diff := cmp.Diff(store.Counts{Total: 3, Succeeded: 2, Failed: 1}, w.counts(t, "01ARZ3NDEKTSV4RRFFQ69G5FAV")); diff != "" {
 		t.Errorf("counts (-want +got):\n%s", diff)
 	}

@@ -35,7 +35,7 @@ CROSS JOIN LATERAL (
     FROM outcomes WHERE job_id = j.id
 ) e
 CROSS JOIN LATERAL (
-    SELECT count(*) FILTER (WHERE a.class IS DISTINCT FROM 'not_sent') AS sent, count(*) FILTER (WHERE a.class = 'throttled') AS throttled
+    SELECT count(*) FILTER (WHERE a.class IS DISTINCT FROM '` + ClassNotSent + `') AS sent, count(*) FILTER (WHERE a.class = 'throttled') AS throttled
     FROM calls k LEFT JOIN answers a ON a.job_id = k.job_id AND a.call_id = k.id WHERE k.job_id = j.id
 ) c`
 

@@ -43,27 +43,55 @@ type Store struct {
 	pool *pgxpool.Pool
 }
 
-// Open connects to databaseURL and asks it once, so that a wrong address shows
-// here and not at the first job. maxConns of 0 means pgx's default. The error
-// never holds the URL's password.
-func Open(ctx context.Context, databaseURL string, maxConns int32) (*Store, error) {
+// Options adjusts a Store. The zero value works.
+type Options struct {
+	MaxConns int32         // 0 means pgx's default
+	Silence  time.Duration // of Postgres in the middle of a statement, after which it counts as away; 0 means none is too long
+}
+
+// New returns a Store of databaseURL. It connects to nothing until it is used.
+// The error never holds the URL's password.
+func New(databaseURL string, o Options) (*Store, error) {
 	cfg, err := parseURL(databaseURL)
 	if err != nil {
 		return nil, fmt.Errorf("reading the database URL: %w", err)
 	}
-	if maxConns > 0 {
-		cfg.MaxConns = maxConns
+	if o.MaxConns > 0 {
+		cfg.MaxConns = o.MaxConns
+	}
+	if o.Silence > 0 {
+		cfg.ConnConfig.DialFunc = impatiently(cfg.ConnConfig.DialFunc, o.Silence)
 	}
 	cfg.ConnConfig.ConnectTimeout = connectTimeout
 	cfg.ConnConfig.RuntimeParams["timezone"] = "UTC"
 	cfg.ConnConfig.RuntimeParams["application_name"] = "usher"
-	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	cfg.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, letGo)
+		return err
+	}
+	pool, err := pgxpool.NewWithConfig(context.Background(), cfg) // the context would bound dials, and there is none yet
 	if err != nil {
 		return nil, outward("connecting", err)
 	}
-	s := &Store{pool: pool}
+	return &Store{pool: pool}, nil
+}
+
+// letGo has Postgres end, within a minute, what a process has left behind that
+// it can no longer hear: locks of rows and the leadership. It is no startup
+// parameter because poolers refuse those that they do not know.
+const letGo = `
+SELECT set_config('idle_in_transaction_session_timeout', '60s', false), set_config('tcp_keepalives_idle', '15', false),
+       set_config('tcp_keepalives_interval', '5', false), set_config('tcp_keepalives_count', '3', false)`
+
+// Open is [New], and asks Postgres once, so that a wrong address shows here and
+// not at the first job. maxConns of 0 means pgx's default.
+func Open(ctx context.Context, databaseURL string, maxConns int32) (*Store, error) {
+	s, err := New(databaseURL, Options{MaxConns: maxConns})
+	if err != nil {
+		return nil, err
+	}
 	if err := s.Ping(ctx); err != nil {
-		pool.Close()
+		s.Close()
 		return nil, err
 	}
 	return s, nil
@@ -74,6 +102,10 @@ const connectTimeout = 5 * time.Second
 
 // Close waits for connections in use and closes them all.
 func (s *Store) Close() { s.pool.Close() }
+
+// Reset drops the connections that are not in use, and those that are once they
+// no longer are. After an outage none may lead anywhere.
+func (s *Store) Reset() { s.pool.Reset() }
 
 // Ping asks Postgres for an answer.
 func (s *Store) Ping(ctx context.Context) error {

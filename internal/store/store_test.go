@@ -36,7 +36,9 @@ func setup(tb testing.TB) world {
 		tb.Fatalf("connecting: %v", err)
 	}
 	tb.Cleanup(func() { _ = conn.Close(context.WithoutCancel(tb.Context())) })
-	return world{Store: s, sql: conn}
+	w := world{Store: s, sql: conn}
+	w.beat(tb, "w")
+	return w
 }
 
 // grid makes a job of one task: users × resources.

@@ -17,8 +17,9 @@ type TaskRef struct {
 	No  int
 }
 
-// Claim is the right to work on a task until its lease ends. Every later write
-// carries its generation, so a claim that was lost can write nothing.
+// Claim is the right to work on a task until its lease ends, and for as long as
+// its worker is alive. Every later write carries its generation, so a claim that
+// was lost can write nothing.
 type Claim struct {
 	TaskRef
 
@@ -43,17 +44,22 @@ type ClaimRequest struct {
 	TaskRef
 
 	Generation int
-	Worker     string
+	Worker     string // which must have said that it lives: see [Store.Beat]
 	Lease      time.Duration
+
+	// Token is one that nobody else uses. A request that is made again, because
+	// nobody knows what became of it, gets the claim that it already got. Without
+	// a token, of 0, it is refused.
+	Token int64
 }
 
 const claimTask = `
 WITH claimed AS (
     UPDATE tasks t SET
-        state = 'running', claimed_by = $4, claimed_until = now() + $5::interval, generation = t.generation + 1
+        state = 'running', claimed_by = $4, claimed_until = now() + $5::interval, generation = $3 + 1, claim_token = $6
     FROM jobs j
-    WHERE t.job_id = $1 AND t.no = $2 AND t.generation = $3 AND t.state = 'ready' AND j.id = t.job_id AND j.status <> 'canceling'
-      AND NOT t.withdrawn AND NOT ` + taskPaused + `
+    WHERE t.job_id = $1 AND t.no = $2 AND j.id = t.job_id AND j.status <> 'canceling' AND NOT t.withdrawn AND NOT ` + taskPaused + `
+      AND (t.generation = $3 AND t.state = 'ready' OR t.generation = $3 + 1 AND t.state = 'running' AND t.claim_token = nullif($6, 0))
     RETURNING t.*, j.ulid, j.lane, j.status, j.update_role
 )
 SELECT generation, action, operation, principal_type, principals, resources, role, expires_on,
@@ -74,7 +80,7 @@ func (s *Store) Claim(ctx context.Context, r ClaimRequest) (Task, error) {
 		resources     []string
 		expires       *time.Time
 	)
-	err := s.pool.QueryRow(ctx, claimTask, r.Job, r.No, r.Generation, r.Worker, r.Lease).Scan(
+	err := s.pool.QueryRow(ctx, claimTask, r.Job, r.No, r.Generation, r.Worker, r.Lease, r.Token).Scan(
 		&task.Generation, &task.Action, &task.Operation, &principalType, &principals, &resources, &task.Terms.Role, &expires,
 		&task.Attempts, &task.Strikes, &task.Unsure, &task.JobID, &task.Lane, &status, &task.UpdateRole)
 	switch {

@@ -116,8 +116,8 @@ func TestLostClaimCanWriteNothing(t *testing.T) {
 	if _, err := w.BeginCall(t.Context(), store.NewCall{Claim: lost.Claim, Action: access.SmartqAuthorize}); !errors.Is(err, store.ErrStale) {
 		t.Errorf("BeginCall after the lease = %v, want ErrStale", err)
 	}
-	if n, err := w.Reclaim(t.Context(), time.Minute); n != 1 || err != nil {
-		t.Fatalf("Reclaim() = %d, %v, want 1", n, err)
+	if lost := w.reclaim(t, "w"); len(lost) != 1 {
+		t.Fatalf("reclaimed %v, want 1 task", lost)
 	}
 	current := w.claim(t, ref, lost.Generation+1)
 	if current.Attempts != 1 || !current.Unsure {
@@ -157,9 +157,7 @@ func TestReclaimRemembersWhatMayHaveHappened(t *testing.T) {
 			if _, err := w.sql.Exec(t.Context(), `UPDATE tasks SET claimed_until = now() - interval '1 second'`); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := w.Reclaim(t.Context(), time.Minute); err != nil {
-				t.Fatalf("Reclaim: %v", err)
-			}
+			w.reclaim(t, "w")
 			if task := w.claim(t, lost.TaskRef, lost.Generation+1); task.Unsure != want {
 				t.Errorf("after a worker died with an answer of class %s: unsure = %t, want %t", class, task.Unsure, want)
 			}

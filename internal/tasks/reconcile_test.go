@@ -217,7 +217,7 @@ func TestWhatIsOverLeavesRedis(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := w.store.Cancel(t.Context(), gone, "tester"); err != nil {
+	if err := w.store.Cancel(t.Context(), store.OfJob(gone), store.Order{Actor: "tester"}); err != nil {
 		t.Fatal(err)
 	}
 	w.work(t, func(o *tasks.Options) { o.Registry = registry })
