@@ -1,12 +1,8 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
-
-	"github.com/redis/go-redis/v9"
-	"github.com/rs/zerolog"
 
 	"github.com/usher-bi/usher/internal/config"
 	"github.com/usher-bi/usher/internal/quickbi"
@@ -61,24 +57,4 @@ func newClient(cfg config.Config) (*quickbi.Client, error) {
 		return nil, fmt.Errorf("preparing credentials: %w", err)
 	}
 	return quickbi.New(cfg.Endpoint, source, quickbi.Options{Timeout: cfg.Timeout, UserAgent: "usher/" + version()})
-}
-
-// openQueue connects to Redis and refuses one that would lose tasks.
-func openQueue(ctx context.Context, cfg config.Config, log zerolog.Logger) (redis.UniversalClient, error) {
-	queue, err := tasks.OpenRedis(ctx, cfg.RedisURL.Reveal())
-	if err != nil {
-		return nil, err
-	}
-	warnings, err := tasks.CheckRedis(ctx, queue)
-	for _, warning := range warnings {
-		log.Warn().Msg(warning)
-	}
-	if errors.Is(err, tasks.ErrRedisUnfit) {
-		err = config.Blame("REDIS_URL", err)
-	}
-	if err != nil {
-		_ = queue.Close()
-		return nil, err
-	}
-	return queue, nil
 }

@@ -3,24 +3,21 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
 
 	"github.com/usher-bi/usher/internal/access"
 	"github.com/usher-bi/usher/internal/config"
-	"github.com/usher-bi/usher/internal/quickbi"
-	"github.com/usher-bi/usher/internal/store"
 	"github.com/usher-bi/usher/internal/tasks"
 )
 
@@ -42,36 +39,36 @@ func (a *app) work(ctx context.Context) error {
 		return err
 	}
 	defer client.CloseIdleConnections()
-	db, err := store.Open(ctx, cfg.DatabaseURL.Reveal(), connections(cfg))
+	stores, err := newStores(cfg)
 	if err != nil {
 		return err
 	}
-	defer db.Close()
-	if err := db.CheckSchema(ctx); err != nil {
-		return err
-	}
-	if err := warnOfRights(ctx, db, log); err != nil {
-		return err
-	}
-	queue, err := openQueue(ctx, cfg, log)
-	if err != nil {
-		return err
-	}
-	defer queue.Close()
+	defer stores.close()
 
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	status, err := listen(ctx, cfg.WorkerListen, newMux(probes{db: db, redis: queue, stopping: ctx.Done()}, registry), log)
+	probes := probes{db: stores.db, redis: stores.queue, stopping: ctx.Done()}
+	status, err := listen(ctx, cfg.WorkerListen, newMux(probes, registry), log)
 	if err != nil {
 		return err
 	}
 	defer status.close(ctx)
+	log.Info().Str("listen", status.addr).Msg("worker starts")
+	if err := stores.await(ctx, log); err != nil {
+		return a.stopped(ctx, err, log)
+	}
 
 	options := options(cfg)
 	options.Registry = registry
 	log.Info().Str("worker", options.Name).Str("listen", status.addr).Str("endpoint", cfg.Endpoint).
 		Stringer("rate", cfg.Rate).Int("concurrency", cfg.Concurrency).Msg("worker runs")
-	if err := tasks.NewWorker(db, queue, client, log, options).Run(ctx); err != nil {
+	err = tasks.NewWorker(stores.db, stores.queue, client, log, options).Run(ctx)
+	return a.stopped(ctx, err, log)
+}
+
+// stopped says that the worker was stopped, unless it ended for another reason.
+func (a *app) stopped(ctx context.Context, err error, log zerolog.Logger) error {
+	if err != nil && (ctx.Err() == nil || !errors.Is(err, ctx.Err())) {
 		return err
 	}
 	log.Info().Msg("worker stopped")
@@ -85,7 +82,7 @@ func options(cfg config.Config) tasks.Options {
 	return tasks.Options{
 		Name:        workerName(),
 		Rate:        func(a access.Action) float64 { return float64(cfg.RateOf(string(a))) },
-		Concurrency: cfg.Concurrency, MaxStrikes: cfg.MaxStrikes, CallTimeout: cfg.Timeout, LateFor: cfg.LateFor, Lease: cfg.Lease,
+		Concurrency: cfg.Concurrency, MaxStrikes: cfg.MaxStrikes, CallTimeout: cfg.Timeout, LateFor: cfg.LateFor, Lease: cfg.Lease, Alive: cfg.Alive,
 		Drain: cfg.DrainFor, Sweep: cfg.Sweep, ProbeFirst: cfg.ProbeFirst, ProbeMost: cfg.ProbeMost, Location: cfg.Location,
 	}
 }
@@ -97,84 +94,11 @@ func connections(cfg config.Config) int32 {
 	return int32(min(cfg.Concurrency, 12) + 4) //nolint:gosec // at most 16
 }
 
-// workerName tells workers apart in claims and in the audit.
+// workerName tells workers apart in claims and in the audit. A container that
+// starts again has the same host and process numbers, hence the rest.
 func workerName() string {
 	host, err := os.Hostname()
-	return fmt.Sprintf("%s/%d", cmp.Or(host, fmt.Sprint(err)), os.Getpid())
-}
-
-// probes answers whether the worker is well.
-type probes struct {
-	db       *store.Store
-	redis    redis.UniversalClient
-	stopping <-chan struct{}
-}
-
-func newMux(p probes, registry *prometheus.Registry) *http.ServeMux {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /readyz", p.ready)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-	return mux
-}
-
-// readiness is the answer of /readyz.
-type readiness struct {
-	Ready    bool      `json:"ready"`
-	Problems []string  `json:"problems"`
-	Stopped  []stopped `json:"stopped_actions"`
-	Paused   []paused  `json:"paused"`
-}
-
-// paused is what an operator has paused. Who did it, and why, is for "enqueue
-// status" to tell: people and their words stay out of here.
-type paused struct {
-	store.Target
-
-	Since time.Time `json:"since"`
-}
-
-// stopped is a stop with what the person should do about it.
-type stopped struct {
-	store.Stop
-
-	Hint string `json:"hint"`
-}
-
-// ready answers 200 when tasks can be worked on, else 503 with the reasons. An
-// action that is stopped for the account is listed, but the worker is ready: it
-// probes. So is what an operator has paused.
-func (p probes) ready(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), time.Second)
-	defer cancel()
-	answer := readiness{Problems: []string{}, Stopped: []stopped{}, Paused: []paused{}}
-	select {
-	case <-p.stopping:
-		answer.Problems = append(answer.Problems, "the worker is stopping")
-	default:
-	}
-	stops, err := p.db.Stops(ctx)
-	pauses, pausesErr := p.db.Pauses(ctx)
-	if err := errors.Join(err, pausesErr); err != nil {
-		answer.Problems = append(answer.Problems, "Postgres: "+err.Error())
-	}
-	for _, s := range stops {
-		answer.Stopped = append(answer.Stopped, stopped{Stop: s, Hint: quickbi.HintFor(s.Code)})
-	}
-	for _, held := range pauses {
-		answer.Paused = append(answer.Paused, paused{Target: held.Target, Since: held.Since})
-	}
-	if err := tasks.PingRedis(ctx, p.redis); err != nil {
-		answer.Problems = append(answer.Problems, "Redis: "+err.Error())
-	}
-	answer.Ready = len(answer.Problems) == 0
-	w.Header().Set("Content-Type", "application/json")
-	if !answer.Ready {
-		w.WriteHeader(http.StatusServiceUnavailable)
-	}
-	if err := json.NewEncoder(w).Encode(answer); err != nil {
-		return // the reader has left
-	}
+	return fmt.Sprintf("%s/%d/%s", cmp.Or(host, fmt.Sprint(err)), os.Getpid(), strings.ToLower(rand.Text()[:8]))
 }
 
 // server is an HTTP server that listens already.

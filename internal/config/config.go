@@ -43,6 +43,7 @@ type Config struct {
 	Concurrency int           // tasks at once per action
 	MaxStrikes  int           // calls in a row that a repeat may cure, before a task is split or fails
 	Lease       time.Duration // a claim is lost after that long
+	Alive       time.Duration // a worker that was not heard of for that long loses its claims
 	DrainFor    time.Duration // calls in flight may finish within that on SIGTERM
 	Sweep       time.Duration // between two rounds of the reconciler
 	ProbeFirst  time.Duration // after a stop, the first probe
@@ -107,6 +108,7 @@ func (r *reader) worker(c *Config) {
 	c.Concurrency = r.count("WORKER_CONCURRENCY")
 	c.MaxStrikes = r.count("WORKER_MAX_ATTEMPTS")
 	c.Lease = r.duration("WORKER_LEASE")
+	c.Alive = r.duration("WORKER_ALIVE")
 	c.DrainFor = r.duration("WORKER_DRAIN")
 	c.Sweep = r.duration("WORKER_SWEEP")
 	c.ProbeFirst = r.duration("WORKER_PROBE_FIRST")
@@ -119,10 +121,16 @@ func (r *reader) worker(c *Config) {
 	if c.LateFor > 0 && c.LateFor < 2*c.Timeout {
 		r.problem("QUICKBI_LATE", fmt.Sprintf("%s is less than twice QUICKBI_TIMEOUT (%s); a call in flight may take that long by itself", c.LateFor, c.Timeout))
 	}
+	if c.Alive > 0 && c.Alive < aliveLeast {
+		r.problem("WORKER_ALIVE", fmt.Sprintf("%s is less than %s; a worker that lives may be late", c.Alive, aliveLeast))
+	}
 	if c.DrainFor > 0 && c.DrainFor < c.Timeout {
 		r.problem("WORKER_DRAIN", fmt.Sprintf("%s is less than QUICKBI_TIMEOUT (%s); calls in flight must be able to finish", c.DrainFor, c.Timeout))
 	}
 }
+
+// aliveLeast leaves room for the beats of a busy worker.
+const aliveLeast = 2 * time.Second
 
 func (r *reader) credentials(c *Config) {
 	c.Credentials = r.oneOf("QUICKBI_CREDENTIALS", "env", "ecs_ram_role", "oidc_role_arn", "credentials_uri")

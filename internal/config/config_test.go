@@ -58,6 +58,7 @@ func TestEveryProblemIsReportedAtOnce(t *testing.T) {
 		}), []string{"QUICKBI_RATE", "QUICKBI_TIMEZONE", "LOG_LEVEL", "QUICKBI_TIMEOUT", "WORKER_CONCURRENCY"}},
 		{"late calls forgotten too early", config.Worker, with(map[string]string{"QUICKBI_LATE": "20s"}), []string{"QUICKBI_LATE"}},
 		{"a lease shorter than its call", config.Worker, with(map[string]string{"WORKER_LEASE": "20s"}), []string{"WORKER_LEASE"}},
+		{"a worker that is silent too soon", config.Worker, with(map[string]string{"WORKER_ALIVE": "1s"}), []string{"WORKER_ALIVE"}},
 		{"a drain shorter than its call", config.Worker, with(map[string]string{"WORKER_DRAIN": "10s"}), []string{"WORKER_DRAIN"}},
 		{"a drain as long as its call", config.Worker, with(map[string]string{"WORKER_DRAIN": "15s"}), nil},
 		{"an address without a port", config.Worker, with(map[string]string{"WORKER_LISTEN": "localhost"}), []string{"WORKER_LISTEN"}},

@@ -59,7 +59,7 @@ WITH claimed AS (
         state = 'running', claimed_by = $4, claimed_until = now() + $5::interval, generation = $3 + 1, claim_token = $6
     FROM jobs j
     WHERE t.job_id = $1 AND t.no = $2 AND j.id = t.job_id AND j.status <> 'canceling' AND NOT t.withdrawn AND NOT ` + taskPaused + `
-      AND (t.generation = $3 AND t.state = 'ready' OR t.generation = $3 + 1 AND t.state = 'running' AND t.claim_token = nullif($6, 0))
+      AND (t.generation = $3 AND t.state = 'ready' OR t.generation = $3 + 1 AND t.state = 'running' AND t.claim_token = nullif($6::bigint, 0))
     RETURNING t.*, j.ulid, j.lane, j.status, j.update_role
 )
 SELECT generation, action, operation, principal_type, principals, resources, role, expires_on,

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"math"
 	"testing"
 	"time"
 
@@ -199,7 +200,7 @@ func TestClaimThatWasNotHeardIsTheSameClaim(t *testing.T) {
 	w := setup(t)
 
 	created := w.create(t, grid([]string{"u1"}, []string{"r1"}))
-	request := store.ClaimRequest{TaskRef: store.TaskRef{Job: created.Number, No: 1}, Worker: "w", Lease: time.Minute, Token: 42}
+	request := store.ClaimRequest{TaskRef: store.TaskRef{Job: created.Number, No: 1}, Worker: "w", Lease: time.Minute, Token: math.MaxInt64}
 	first, err := w.Claim(t.Context(), request)
 	if err != nil {
 		t.Fatalf("Claim: %v", err)
@@ -217,7 +218,7 @@ func TestClaimThatWasNotHeardIsTheSameClaim(t *testing.T) {
 			t.Errorf("Claim with token %d = %v, want ErrStale", token, err)
 		}
 	}
-	request.Token = 42
+	request.Token = math.MaxInt64
 	if _, _, err := w.GiveBack(t.Context(), first.Claim, store.Again{}); err != nil {
 		t.Fatalf("GiveBack: %v", err)
 	}

@@ -23,7 +23,7 @@ func (h *handler) call(ctx context.Context, task store.Task, s step, probe bool)
 		return reply{}, err
 	}
 	if time.Since(asked) > h.sendWithin() {
-		return reply{}, &heldUpError{call: begun.Call}
+		return reply{}, errHeldUp
 	}
 	r := h.send(ctx, task, s, begun.Call)
 	r.overtakes = begun.Overtakes
@@ -71,27 +71,22 @@ func readsOnly(action access.Action) bool {
 // been overtaken meanwhile: whoever waits for its call waits for LateFor.
 func (h *handler) sendWithin() time.Duration { return min(5*time.Second, h.options.LateFor/4) }
 
-// heldUpError means that a call was written down too long ago to be sent.
-type heldUpError struct{ call int64 }
-
-func (*heldUpError) Error() string { return "the worker was held up for too long before it could send" }
-
-// classNotSent is recorded for a call that was written down and not sent.
-const classNotSent = "not_sent"
+// errHeldUp means that a call was written down too long ago to be sent.
+var errHeldUp = errors.New("the worker was held up for too long before it could send")
 
 // notSent goes on with a task whose call was not sent.
 func (h *handler) notSent(ctx context.Context, task store.Task, err error) error {
 	newer, isNewer := errors.AsType[*store.SupersededError](err)
 	older, isOlder := errors.AsType[*store.OlderCallError](err)
-	held, isHeld := errors.AsType[*heldUpError](err)
+	isHeld := errors.Is(err, errHeldUp)
 	switch {
 	case isNewer:
 		return h.drop(ctx, task, newer.Cells)
 	case isOlder:
 		return h.giveBack(ctx, task, store.Again{Delay: waitFor(older), Unsure: task.Unsure})
-	case isHeld:
-		a := store.Answer{Call: held.call, Class: classNotSent, Message: held.Error()}
-		if err := h.answered(ctx, task, a); err != nil {
+	case isHeld, errors.Is(err, store.ErrUnavailable): // then it may be written down all the same
+		why := err.Error()
+		if err := h.record(ctx, func(ctx context.Context) error { return h.store.NotSent(ctx, task.Claim, why) }); err != nil {
 			return err
 		}
 		return h.giveBack(ctx, task, store.Again{Unsure: task.Unsure})

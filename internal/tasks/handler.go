@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -31,13 +33,16 @@ type handler struct {
 	log      zerolog.Logger
 	metrics  *metrics
 	options  Options
+	gate     *gate
 	stopping <-chan struct{} // closed when no further call may begin
+	gone     <-chan struct{} // closed when nothing more will be recorded
 }
 
-// ProcessTask is asynq's way in. It returns an error only when Postgres could
-// not be asked and nothing was done: asynq then delivers the task again. In all
-// other cases Postgres knows what comes next. asynq's own context is not used:
-// it ends when Redis is slow, and a call in flight must be recorded even then.
+// ProcessTask is asynq's way in. While Postgres is away it waits. It returns an
+// error only when the worker stops before Postgres could be asked: asynq then
+// delivers the task again. In all other cases Postgres knows what comes next.
+// asynq's own context is not used: it ends when Redis is slow, and a call in
+// flight must be recorded even then.
 func (h *handler) ProcessTask(ctx context.Context, t *asynq.Task) error {
 	ref, generation, err := parseTaskID(string(t.Payload()))
 	if err != nil {
@@ -56,28 +61,44 @@ type attempt struct {
 
 // run claims a task and works on it until it is over, given back or lost.
 func (h *handler) run(ctx context.Context, a attempt) error {
-	claimedAt := time.Now()
-	task, err := h.store.Claim(ctx, store.ClaimRequest{
-		TaskRef: a.ref, Generation: a.generation, Worker: h.options.Name, Lease: h.options.Lease,
-	})
+	task, deadline, err := h.claim(ctx, a)
 	if errors.Is(err, store.ErrStale) {
 		return nil // somebody else has it, or it has ended
 	}
 	if err != nil {
+		if !errors.Is(err, store.ErrUnavailable) {
+			h.log.Error().Err(err).Msg("claiming a task")
+		}
 		return err
 	}
 	h.metrics.claimed.WithLabelValues(string(task.Action)).Inc()
 	defer h.metrics.released.WithLabelValues(string(task.Action)).Inc()
 
-	ctx, cancel := context.WithDeadline(ctx, claimedAt.Add(h.options.Lease-leaseMargin(h.options.Lease)))
+	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	log := h.log.With().Str("job_id", task.JobID).Int("task", task.No).Int("generation", task.Generation).Logger()
 	if err := h.work(log.WithContext(ctx), task, a.probe); err != nil && !errors.Is(err, store.ErrStale) {
-		// The claim stands until its lease ends; then the reconciler returns the
-		// task to the queue, as if this worker had died.
+		// The claim stands until its lease or this worker ends; then the reconciler
+		// returns the task to the queue, as if this worker had died.
 		log.Error().Err(err).Msg("task left to the reconciler")
 	}
 	return nil
+}
+
+// claim claims a task and says until when to work on it. A claim of which
+// nobody knows whether it was made is made again, and is the same.
+func (h *handler) claim(ctx context.Context, a attempt) (task store.Task, deadline time.Time, err error) {
+	request := store.ClaimRequest{
+		TaskRef: a.ref, Generation: a.generation, Worker: h.options.Name, Lease: h.options.Lease, Token: 1 + rand.Int64N(math.MaxInt64),
+	}
+	waiting, cancel := until(ctx, h.stopping)
+	defer cancel()
+	err = h.gate.persist(waiting, func() (err error) {
+		deadline = time.Now().Add(h.options.Lease - leaseMargin(h.options.Lease))
+		task, err = h.store.Claim(ctx, request)
+		return err
+	})
+	return task, deadline, err
 }
 
 // leaseMargin is how long before its lease ends a claim is no longer used, so
@@ -131,6 +152,11 @@ func (h *handler) answered(ctx context.Context, task store.Task, a store.Answer)
 	return h.record(ctx, func(ctx context.Context) error { return h.store.Answered(ctx, task.TaskRef, a) })
 }
 
+// finalize ends a job whose last task has ended.
+func (h *handler) finalize(ctx context.Context, job int64) error {
+	return h.record(ctx, func(ctx context.Context) error { return h.store.Finalize(ctx, job) })
+}
+
 // throttleWait is how long to freeze an action when Quick BI throttled it and
 // did not say for how long.
 func throttleWait(throttles int) time.Duration { return backoff(time.Second, min(throttles, 5)) / 2 }
@@ -146,15 +172,8 @@ func (h *handler) timeLeft(ctx context.Context) time.Duration {
 func (h *handler) mayBegin(ctx context.Context, action access.Action) bool {
 	ctx, cancel := context.WithTimeout(ctx, max(0, h.timeLeft(ctx)))
 	defer cancel()
-	begun := make(chan struct{})
-	defer close(begun)
-	go func() {
-		select {
-		case <-h.stopping:
-			cancel()
-		case <-begun:
-		}
-	}()
+	ctx, release := until(ctx, h.stopping)
+	defer release()
 	start := time.Now()
 	err := h.limiters[action].Wait(ctx)
 	h.metrics.waited.Observe(time.Since(start).Seconds())
@@ -202,7 +221,7 @@ func (h *handler) finish(ctx context.Context, task store.Task, a store.Answer, e
 	if err != nil {
 		return err
 	}
-	return h.store.Finalize(ctx, task.Job)
+	return h.finalize(ctx, task.Job)
 }
 
 func (h *handler) cut(ctx context.Context, task store.Task, a store.Answer, parts []store.Part) error {
@@ -216,7 +235,7 @@ func (h *handler) cut(ctx context.Context, task store.Task, a store.Answer, part
 	}
 	h.put(ctx, queued...)
 	if len(queued) == 0 {
-		return h.store.Finalize(ctx, task.Job)
+		return h.finalize(ctx, task.Job)
 	}
 	return nil
 }
@@ -239,7 +258,7 @@ func (h *handler) giveBack(ctx context.Context, task store.Task, again store.Aga
 		h.put(ctx, queued)
 		return nil
 	default:
-		return h.store.Finalize(ctx, task.Job)
+		return h.finalize(ctx, task.Job)
 	}
 }
 
@@ -250,36 +269,26 @@ func (h *handler) put(ctx context.Context, queued ...store.Queued) {
 	}
 }
 
-// recordTries and recordPause bound how long a write is repeated while Postgres
-// is away for a moment. What is still not written then is settled when the
-// claim's lease ends: the call stands written down, without an answer.
-const (
-	recordTries = 5
-	recordPause = 500 * time.Millisecond
-)
-
-// record repeats a write that must not be lost to a short absence of Postgres.
-// The writes are fenced, so a repeat of one that did arrive changes nothing.
+// record repeats a write until Postgres has answered it, or until this worker
+// has no more time to stop in: a claim that is lost then is settled by the call,
+// which stands written down without an answer. The writes are fenced, so a
+// repeat of one that did arrive changes nothing and returns [store.ErrStale];
+// what would have followed from it is left to the next round of repair.
 func (h *handler) record(ctx context.Context, write func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.options.Lease)
+	ctx, cancel := until(context.WithoutCancel(ctx), h.gone)
 	defer cancel()
-	var err error
-	for try := range recordTries {
-		if err = write(ctx); !errors.Is(err, store.ErrUnavailable) {
-			return err
-		}
-		if !pause(ctx, recordPause<<try) {
-			break
-		}
-	}
-	return err
+	return h.gate.persist(ctx, func() error { return write(ctx) })
 }
 
 // stop stops the action for every worker.
 func (h *handler) stop(ctx context.Context, action access.Action, a store.Answer, m quickbi.Meaning) {
-	first, err := h.store.StopAction(ctx, store.Stop{
-		Action: action, Code: m.Code, APICode: a.APICode, Message: a.Message, RequestID: a.RequestID,
-	}, h.options.ProbeFirst)
+	var first bool
+	err := h.record(ctx, func(ctx context.Context) (err error) {
+		first, err = h.store.StopAction(ctx, store.Stop{
+			Action: action, Code: m.Code, APICode: a.APICode, Message: a.Message, RequestID: a.RequestID,
+		}, h.options.ProbeFirst)
+		return err
+	})
 	log := zerolog.Ctx(ctx)
 	switch {
 	case err != nil:

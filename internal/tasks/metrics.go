@@ -15,6 +15,8 @@ type metrics struct {
 	waited     prometheus.Histogram
 	stopped    *prometheus.GaugeVec // by action
 	paused     *prometheus.GaugeVec // by action
+	postgres   prometheus.Gauge
+	alive      prometheus.Gauge
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -40,7 +42,14 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		paused: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "usher_action_paused", Help: "1 while an operator has paused an action, or everything.",
 		}, []string{"action"}),
+		postgres: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "usher_postgres_up", Help: "0 while this worker waits for Postgres.",
+		}),
+		alive: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "usher_workers_alive", Help: "Workers that were heard of lately, this one among them.",
+		}),
 	}
-	reg.MustRegister(m.calls, m.cells, m.claimed, m.released, m.superseded, m.repairs, m.took, m.waited, m.stopped, m.paused)
+	m.postgres.Set(1)
+	reg.MustRegister(m.calls, m.cells, m.claimed, m.released, m.superseded, m.repairs, m.took, m.waited, m.stopped, m.paused, m.postgres, m.alive)
 	return m
 }

@@ -36,14 +36,14 @@ func (w *Worker) reconcile(ctx context.Context) {
 		return
 	}
 	for {
-		if _, err := w.store.AsLeader(ctx, w.sweep); err != nil && ctx.Err() == nil {
+		if _, err := w.store.AsLeader(ctx, w.sweep); !w.gate.excuses(ctx, err) {
 			w.complain(err)
 		}
 		next := w.options.Sweep
 		if len(w.memory.suspects) > 0 {
 			next = w.secondLook()
 		}
-		if !pause(ctx, next) {
+		if !w.nextRound(ctx, next) {
 			return
 		}
 	}
@@ -52,7 +52,7 @@ func (w *Worker) reconcile(ctx context.Context) {
 // complain says that a round failed, unless that goes without saying.
 func (w *Worker) complain(err error) {
 	level := zerolog.WarnLevel
-	if errors.Is(err, ErrRedisUnavailable) && w.outage.away() {
+	if errors.Is(err, ErrRedisUnavailable) && w.absence.away() {
 		level = zerolog.DebugLevel
 	}
 	w.log.WithLevel(level).Err(err).Msg("repair round failed; the next one tries again")
@@ -64,16 +64,12 @@ func (w *Worker) secondLook() time.Duration { return w.options.Sweep / 3 }
 // sweep is one round of repair. Everything in it is compare and set, so a round
 // that runs beside another, or beside the workers, does no harm.
 func (w *Worker) sweep(ctx context.Context) error {
-	reclaimed, err := w.store.Reclaim(ctx, w.options.LateFor)
-	if err != nil {
+	err := w.reclaim(ctx)
+	if err != nil && !errors.Is(err, ErrRedisUnavailable) {
 		return err
 	}
-	if reclaimed > 0 {
-		w.metrics.repairs.WithLabelValues("claim_released").Add(float64(reclaimed))
-		w.log.Warn().Int64("tasks", reclaimed).Msg("claims of silent workers released")
-	}
 	done := repairs{}
-	err = w.mendQueue(ctx, done)
+	err = errors.Join(err, w.mendQueue(ctx, done))
 	ended, endErr := w.store.FinalizeForsaken(ctx)
 	for _, job := range ended {
 		done.add(store.JobEnded, job, 1)

@@ -217,7 +217,7 @@ func TestWhatIsOverLeavesRedis(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := w.store.Cancel(t.Context(), store.OfJob(gone), store.Order{Actor: "tester"}); err != nil {
+	if _, err := w.store.Cancel(t.Context(), store.OfJob(gone), store.Order{Actor: "tester"}); err != nil {
 		t.Fatal(err)
 	}
 	w.work(t, func(o *tasks.Options) { o.Registry = registry })
@@ -247,11 +247,11 @@ func TestJobThatNobodyEnded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	call, err := w.store.BeginCall(t.Context(), store.NewCall{Claim: task.Claim, Action: task.Action})
+	begun, err := w.store.BeginCall(t.Context(), store.NewCall{Claim: task.Claim, Action: task.Action})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.store.Finish(t.Context(), task.Claim, store.Answer{Call: call, Class: "ok"}, store.Ending{}); err != nil {
+	if err := w.store.Finish(t.Context(), task.Claim, store.Answer{Call: begun.Call, Class: "ok"}, store.Ending{}); err != nil {
 		t.Fatal(err)
 	}
 	for range 3 {

@@ -21,7 +21,7 @@ import (
 type serverRedis struct {
 	redis.UniversalClient
 
-	outage *outage
+	absence *absence
 	//nolint:containedctx // asynq fetches under a context that never ends
 	fetching context.Context // ends when no further task is wanted
 }
@@ -45,9 +45,9 @@ func (c *serverRedis) run(ctx context.Context, keys []string, eval func(context.
 	cmd := eval(ctx)
 	switch err := cmd.Err(); {
 	case err == nil, errors.Is(err, redis.Nil), replied(err):
-		c.outage.answered()
+		c.absence.answered()
 	case ctx.Err() == nil:
-		c.outage.failed(err)
+		c.absence.failed(err)
 	}
 	return cmd
 }
@@ -59,21 +59,21 @@ const refusedPause = time.Second
 // fetch runs the script that takes a task from a queue. When no further task is
 // wanted it finds none, so that asynq's servers stop at once.
 func (c *serverRedis) fetch(eval func(context.Context) *redis.Cmd) *redis.Cmd {
-	if !c.outage.wait(c.fetching) {
+	if !c.absence.wait(c.fetching) {
 		return noTask(c.fetching)
 	}
 	cmd := eval(c.fetching)
 	switch err := cmd.Err(); {
 	case err == nil, errors.Is(err, redis.Nil):
-		c.outage.answered()
+		c.absence.answered()
 	case c.fetching.Err() != nil:
 		return noTask(c.fetching)
 	case redis.HasErrorPrefix(err, "NOSCRIPT"): // asynq sends the script itself next
 	case replied(err):
-		c.outage.answered()
+		c.absence.answered()
 		pause(c.fetching, refusedPause)
 	default:
-		c.outage.failed(err)
+		c.absence.failed(err)
 	}
 	return cmd
 }

@@ -86,7 +86,7 @@ func TestCompletionWhoseWriteFailedIsRepeated(t *testing.T) {
 
 	mended, cuts := cutRedis(t)
 	completeOnce(t, mended, &serverRedis{
-		UniversalClient: mended, outage: &outage{server: "Redis", log: zerolog.Nop()}, fetching: t.Context(),
+		UniversalClient: mended, absence: &absence{server: "Redis", log: zerolog.Nop()}, fetching: t.Context(),
 	})
 	testenv.Eventually(t, "the mended completion is cut off", func() bool { return cuts.Load() <= 0 })
 	if !inWork(t, mended) {
@@ -127,10 +127,10 @@ func TestStopEndsFetching(t *testing.T) {
 	fetching, stop := context.WithCancel(t.Context())
 	gone := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1})
 	t.Cleanup(func() { _ = gone.Close() })
-	c := &serverRedis{UniversalClient: gone, outage: &outage{server: "Redis", log: zerolog.Nop()}, fetching: fetching}
+	c := &serverRedis{UniversalClient: gone, absence: &absence{server: "Redis", log: zerolog.Nop()}, fetching: fetching}
 	keys := []string{"asynq:{q}:pending", "asynq:{q}:paused", "asynq:{q}:active", "asynq:{q}:lease"}
-	if err := c.EvalSha(t.Context(), "sha", keys).Err(); err == nil || errors.Is(err, redis.Nil) || !c.outage.away() {
-		t.Errorf("fetching from nowhere: %v, away %t", err, c.outage.away())
+	if err := c.EvalSha(t.Context(), "sha", keys).Err(); err == nil || errors.Is(err, redis.Nil) || !c.absence.away() {
+		t.Errorf("fetching from nowhere: %v, away %t", err, c.absence.away())
 	}
 	stop()
 	if err := c.EvalSha(t.Context(), "sha", keys).Err(); !errors.Is(err, redis.Nil) {
@@ -160,7 +160,7 @@ func TestCanceledContextIsRevivedUntilItsDeadline(t *testing.T) {
 func TestAsynqIsQuietWhileRedisIsAway(t *testing.T) {
 	t.Parallel()
 	var said bytes.Buffer
-	o := &outage{server: "Redis", log: zerolog.Nop()}
+	o := &absence{server: "Redis", log: zerolog.Nop()}
 	log := asynqLogger{zerolog.New(&said).Level(zerolog.InfoLevel), o}
 	o.failed(errDown)
 	log.Error("dequeue error")

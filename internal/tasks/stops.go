@@ -30,7 +30,7 @@ func (w *Worker) watchStops(ctx context.Context) {
 	closed := map[access.Action]bool{} // none at first: an earlier process may have left a queue either way
 	for look := 1; ; look++ {
 		standing, err := w.standstill(ctx)
-		if err != nil && ctx.Err() == nil {
+		if !w.gate.excuses(ctx, err) {
 			w.log.Warn().Err(err).Msg("reading what is stopped and paused")
 		}
 		if look%assertEvery == 0 {

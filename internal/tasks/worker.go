@@ -23,7 +23,7 @@ import (
 
 // Options adjusts a Worker. Name and Rate are required.
 type Options struct {
-	Name        string                      // of this process, in claims and the audit
+	Name        string                      // of this life of this process, in claims and the audit: never used again
 	Rate        func(access.Action) float64 // calls a second of an action
 	Concurrency int                         // tasks at once per action; 0 means 24
 	MaxStrikes  int                         // see Task.Strikes; 0 means 6
@@ -31,6 +31,7 @@ type Options struct {
 	CallTimeout time.Duration               // what the client allows one call; 0 means 15s
 	Lease       time.Duration               // of a claim; 0 means 2m
 	LateFor     time.Duration               // how long a call that was never answered may still take effect; 0 means 4 CallTimeouts
+	Alive       time.Duration               // a worker that was not heard of for that long loses its claims; 0 means 10s
 	Drain       time.Duration               // for calls in flight when stopping; 0 means 25s
 	Sweep       time.Duration               // between rounds of the reconciler; 0 means 15s
 	ProbeFirst  time.Duration               // after a stop; 0 means 1m
@@ -46,6 +47,7 @@ func (o Options) withDefaults() Options {
 	o.CallTimeout = defaulted(o.CallTimeout, 15*time.Second)
 	o.Lease = defaulted(o.Lease, 2*time.Minute)
 	o.LateFor = defaulted(o.LateFor, 4*o.CallTimeout)
+	o.Alive = defaulted(o.Alive, 10*time.Second)
 	o.Drain = defaulted(o.Drain, 25*time.Second)
 	o.Sweep = defaulted(o.Sweep, 15*time.Second)
 	o.ProbeFirst = defaulted(o.ProbeFirst, time.Minute)
@@ -75,10 +77,13 @@ type Worker struct {
 	log      zerolog.Logger
 	metrics  *metrics
 	handlers map[access.Action]*handler
-	outage   *outage     // of Redis
+	absence  *absence    // of Redis
 	memory   memory      // of the reconciler
 	audit    auditKeeper // of the reconciler
+	gate     *gate
+	hurry    chan struct{} // the next round of repair is due; capacity 1
 	stopping chan struct{}
+	gone     chan struct{} // closed when the time to stop in is over
 	busy     sync.WaitGroup
 }
 
@@ -88,9 +93,13 @@ func NewWorker(s *store.Store, queue redis.UniversalClient, client *quickbi.Clie
 	o = o.withDefaults()
 	w := &Worker{
 		store: s, redis: queue, queue: NewQueue(queue), options: o, log: log, metrics: newMetrics(o.Registry),
-		handlers: map[access.Action]*handler{}, stopping: make(chan struct{}),
-		outage: &outage{server: "Redis", log: log}, memory: newMemory(), audit: auditKeeper{sealer: s.NewSealer()},
+		absence: &absence{server: "Redis", log: log}, memory: newMemory(), audit: auditKeeper{sealer: s.NewSealer()},
+		handlers: map[access.Action]*handler{}, hurry: make(chan struct{}, 1), stopping: make(chan struct{}), gone: make(chan struct{}),
 	}
+	w.gate = newGate(Outage{
+		Name: "Postgres", Log: log, Ask: w.askPostgres,
+		Passing: func(err error) bool { return errors.Is(err, store.ErrUnavailable) },
+	}, w.metrics.postgres)
 	var shared trust
 	limiters := map[access.Action]pacer{}
 	for _, action := range paced() {
@@ -99,16 +108,39 @@ func NewWorker(s *store.Store, queue redis.UniversalClient, client *quickbi.Clie
 	for _, action := range access.Actions() {
 		w.handlers[action] = &handler{
 			store: s, queue: w.queue, quickbi: client, limiters: limiters, trust: &shared, log: log,
-			metrics: w.metrics, options: o, stopping: w.stopping,
+			metrics: w.metrics, options: o, gate: w.gate, stopping: w.stopping, gone: w.gone,
 		}
 	}
 	return w
 }
 
 // Run works until ctx is done, and then drains: it takes no further task, lets
-// calls in flight finish and records them, and gives everything else back.
-// Handlers do not run under ctx. Run may be called once.
+// calls in flight finish and records them, and gives everything else back. While
+// Postgres is away it waits. Handlers do not run under ctx. Run may be called
+// once.
 func (w *Worker) Run(ctx context.Context) error {
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	var vital sync.WaitGroup
+	defer vital.Wait()
+	defer end()
+	vital.Go(func() { w.gate.run(life) })
+	err := w.gate.persist(ctx, func() error { return w.gate.outage.ask(ctx) })
+	if ctx.Err() != nil {
+		return nil //nolint:nilerr // stopped before it began
+	}
+	if err != nil {
+		return err
+	}
+	vital.Go(func() { w.keepBeating(life) })
+	err = w.work(ctx)
+	end()
+	vital.Wait() // no beat follows
+	w.leave(ctx)
+	return err
+}
+
+// work works for as long as Run does. It lives on while it drains.
+func (w *Worker) work(ctx context.Context) error {
 	servers, err := w.start(ctx)
 	if err == nil {
 		background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
@@ -120,14 +152,14 @@ func (w *Worker) Run(ctx context.Context) error {
 		stopBackground()
 		defer loops.Wait()
 	}
-	return errors.Join(err, w.drain(ctx, servers))
+	return errors.Join(err, w.drain(servers))
 }
 
 // start starts a server for each action, so that a flood of one cannot starve
 // another. They fetch tasks until ctx is done.
 func (w *Worker) start(ctx context.Context) ([]*asynq.Server, error) {
 	var servers []*asynq.Server
-	client := &serverRedis{UniversalClient: w.redis, outage: w.outage, fetching: ctx}
+	client := &serverRedis{UniversalClient: w.redis, absence: w.absence, fetching: ctx}
 	for action, h := range w.handlers {
 		srv := asynq.NewServerFromRedisClient(client, w.serverConfig(action))
 		if err := srv.Start(asynq.HandlerFunc(func(ctx context.Context, t *asynq.Task) error {
@@ -155,14 +187,14 @@ func (w *Worker) serverConfig(action access.Action) asynq.Config {
 		ShutdownTimeout:          w.options.Drain,
 		TaskCheckInterval:        200 * time.Millisecond,
 		DelayedTaskCheckInterval: time.Second,
-		Logger:                   asynqLogger{w.log.With().Str("part", "asynq").Str("action", string(action)).Logger(), w.outage},
+		Logger:                   asynqLogger{w.log.With().Str("part", "asynq").Str("action", string(action)).Logger(), w.absence},
 		LogLevel:                 asynq.WarnLevel,
 	}
 }
 
 // drain stops in the one order that loses nothing: no new tasks, no new calls,
 // then wait for the handlers, including those that asynq has given up on.
-func (w *Worker) drain(ctx context.Context, servers []*asynq.Server) error {
+func (w *Worker) drain(servers []*asynq.Server) error {
 	for _, srv := range servers {
 		srv.Stop()
 	}
@@ -172,30 +204,30 @@ func (w *Worker) drain(ctx context.Context, servers []*asynq.Server) error {
 		down.Go(srv.Shutdown)
 	}
 	down.Wait()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
-	defer cancel()
 	idle := make(chan struct{})
 	go func() {
 		w.busy.Wait()
 		close(idle)
 	}()
+	late := time.AfterFunc(lastWords, func() { close(w.gone) })
+	defer late.Stop()
 	select {
 	case <-idle:
 		return nil
-	case <-ctx.Done():
+	case <-time.After(lastWords + goodbye):
 		return errors.New("calls were still in flight at exit; they are settled when their claims end")
 	}
 }
 
 // lastWords is how long, after asynq has shut down, a handler may still take to
-// record its last answer.
-const lastWords = 5 * time.Second
+// record its last answer, and goodbye how long to notice that it may no more.
+const lastWords, goodbye = 5 * time.Second, time.Second
 
 // asynqLogger sends what asynq says to zerolog. While Redis is away all of it is
-// about that, and is said once, in other words: see [outage].
+// about that, and is said once, in other words: see [absence].
 type asynqLogger struct {
 	log   zerolog.Logger
-	redis *outage
+	redis *absence
 }
 
 func (l asynqLogger) Debug(args ...any) { l.say(zerolog.DebugLevel, args) }

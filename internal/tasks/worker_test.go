@@ -377,14 +377,17 @@ func TestSilentWorkersTasksComeBack(t *testing.T) {
 	w := setup(t, quickbitest.Options{Users: users, QAResources: ids("r", 1)})
 	id := w.submit(t, grants(users, ids("r", 1)))
 	// A worker claims, writes its call down and is never heard of again.
-	task, err := w.store.Claim(t.Context(), store.ClaimRequest{TaskRef: store.TaskRef{Job: w.number(t), No: 1}, Worker: "dead", Lease: time.Millisecond})
+	if _, err := w.store.Beat(t.Context(), store.Heartbeat{Worker: "dead", For: time.Second}); err != nil {
+		t.Fatalf("Beat: %v", err)
+	}
+	task, err := w.store.Claim(t.Context(), store.ClaimRequest{TaskRef: store.TaskRef{Job: w.number(t), No: 1}, Worker: "dead", Lease: time.Hour})
 	if err != nil {
 		t.Fatalf("Claim: %v", err)
 	}
-	if _, err := w.store.BeginCall(t.Context(), store.NewCall{Claim: task.Claim, Action: task.Action}); err != nil && !errors.Is(err, store.ErrStale) {
+	if _, err := w.store.BeginCall(t.Context(), store.NewCall{Claim: task.Claim, Action: task.Action}); err != nil {
 		t.Fatalf("BeginCall: %v", err)
 	}
-	w.work(t)
+	w.work(t, func(o *tasks.Options) { o.Alive, o.CallTimeout, o.Sweep = time.Second, 100*time.Millisecond, time.Hour })
 	if job := w.finish(t, id); job.Outcome != store.OutcomeSucceeded {
 		t.Errorf("%s, %+v", job.Outcome, job.Counts)
 	}

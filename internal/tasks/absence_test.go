@@ -29,7 +29,7 @@ func TestOutageIsSaidOnceThenRarely(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				var said bytes.Buffer
-				o := &outage{server: "Redis", log: zerolog.New(&said)}
+				o := &absence{server: "Redis", log: zerolog.New(&said)}
 				ctx, end := context.WithTimeout(t.Context(), tt.lasts)
 				defer end()
 				asks := make(chan int)
@@ -67,7 +67,7 @@ func TestOutageIsSaidOnceThenRarely(t *testing.T) {
 func TestOutageEndsForAllAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		o := &outage{server: "Redis", log: zerolog.Nop()}
+		o := &absence{server: "Redis", log: zerolog.Nop()}
 		o.failed(errDown)
 		time.Sleep(time.Hour) // of the bubble
 		woken := make(chan bool)
