@@ -37,6 +37,8 @@ const (
 // been lost. The pending list is searched only for tasks that are older than the
 // one whose turn it is, and only at that end: a list entry that was lost is found
 // when its turn would have come.
+//
+//nolint:dupword // blocks of Lua end in a row
 var lookScript = redis.NewScript(`
 local queue = ARGV[1]
 local turn = math.huge
@@ -111,6 +113,8 @@ func fateOf(state string) fate {
 // without a lease, which asynq never recovers; leases without an entry, likewise;
 // entries without a message, which it can hand to nobody. asynq writes all three
 // at once. It returns the ids.
+//
+//nolint:dupword // blocks of Lua end in a row
 var ghostScript = redis.NewScript(`
 local queue, entries, cleared = ARGV[1], {}, {}
 local function clear(id)

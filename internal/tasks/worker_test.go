@@ -326,7 +326,7 @@ func TestTaskThatRedisClingsToComesBack(t *testing.T) {
 	id := w.submit(t, grants(ids("u", 2), ids("r", 1)))
 	// The hash is lost, the id stays in the list: whoever pops it finds nothing,
 	// and it is in nobody's hands for ever after.
-	key := fmt.Sprintf("asynq:{smartqauthorize:normal}:t:%d-1@0", w.number(t))
+	key := fmt.Sprintf("asynq:{smartqauthorize:normal}:t:%d-1@0", w.number(t, id))
 	if n, err := w.redis.Del(t.Context(), key).Result(); n != 1 || err != nil {
 		t.Fatalf("the task is not where it should be: %d, %v", n, err)
 	}
@@ -380,7 +380,7 @@ func TestSilentWorkersTasksComeBack(t *testing.T) {
 	if _, err := w.store.Beat(t.Context(), store.Heartbeat{Worker: "dead", For: time.Second}); err != nil {
 		t.Fatalf("Beat: %v", err)
 	}
-	task, err := w.store.Claim(t.Context(), store.ClaimRequest{TaskRef: store.TaskRef{Job: w.number(t), No: 1}, Worker: "dead", Lease: time.Hour})
+	task, err := w.store.Claim(t.Context(), store.ClaimRequest{TaskRef: store.TaskRef{Job: w.number(t, id), No: 1}, Worker: "dead", Lease: time.Hour})
 	if err != nil {
 		t.Fatalf("Claim: %v", err)
 	}

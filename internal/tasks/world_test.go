@@ -165,18 +165,14 @@ func (w *world) submit(t *testing.T, changes []access.Change) string {
 	return out.JobID
 }
 
-// number is that of the only open job.
-func (w *world) number(t *testing.T) int64 {
+// number is the one that Postgres and Redis know a job by.
+func (w *world) number(t *testing.T, id string) int64 {
 	t.Helper()
-	rows, err := w.sql(t).Query(t.Context(), `SELECT id FROM jobs WHERE finished_at IS NULL`)
-	if err != nil {
-		t.Fatal(err)
+	var number int64
+	if err := w.sql(t).QueryRow(t.Context(), `SELECT id FROM jobs WHERE ulid = $1`, id).Scan(&number); err != nil {
+		t.Fatalf("looking for job %s: %v", id, err)
 	}
-	open, err := pgx.CollectExactlyOneRow(rows, pgx.RowTo[int64])
-	if err != nil {
-		t.Fatalf("looking for the only open job: %v", err)
-	}
-	return open
+	return number
 }
 
 func (w *world) job(t *testing.T, id string) store.Job {
