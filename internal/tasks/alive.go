@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/usher-bi/usher/internal/store"
@@ -38,13 +39,16 @@ func (w *Worker) keepBeating(ctx context.Context) {
 	}
 }
 
-// askPostgres is the question of the gate. An answer that does not come may be
-// the connection's fault.
+// askPostgres is the question of the gate. If there is no answer that may be
+// the connection's fault, so it asks once more by a new one.
 func (w *Worker) askPostgres(ctx context.Context) error {
 	err := w.beat(ctx)
+	if errors.Is(err, store.ErrUnavailable) {
+		w.store.Reset()
+		err = w.beat(ctx)
+	}
 	if err != nil {
 		w.metrics.postgres.Set(0)
-		w.store.Reset()
 	}
 	return err
 }
@@ -80,11 +84,12 @@ func (w *Worker) reclaim(ctx context.Context) error {
 // flightMargin is how long a call that was written down may take to be sent.
 const flightMargin = time.Second
 
-// leave says that this worker is no more, so that nobody waits for it.
+// leave says that this worker is no more, so that nobody waits for it. If
+// Postgres is away, that is found out in time.
 func (w *Worker) leave(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askFor)
 	defer cancel()
-	if err := w.store.Leave(ctx, w.options.Name); err != nil {
-		w.log.Warn().Err(err).Msg("leaving; what this worker still holds is taken back when it is found silent")
+	if err := w.store.Leave(ctx, w.options.Name); err != nil && !errors.Is(err, store.ErrUnavailable) {
+		w.log.Warn().Err(err).Msg("striking this worker off the list")
 	}
 }

@@ -145,7 +145,7 @@ func TestNothingIsLostWithRedis(t *testing.T) {
 			t.Cleanup(func() { _ = stack.Stop() })
 			const n = 300
 			changes, users, resources := loners(n)
-			w := setupOn(t, stack.RedisURL(0), quickbitest.Options{Users: users, QAResources: resources, Latency: quickbitest.Duration(20 * time.Millisecond)})
+			w := setupOn(t, servers{postgres: testenv.Postgres(t), redis: stack.RedisURL(0)}, quickbitest.Options{Users: users, QAResources: resources, Latency: quickbitest.Duration(20 * time.Millisecond)})
 			registry := prometheus.NewRegistry()
 			stop := w.work(t, func(o *tasks.Options) {
 				o.Registry, o.Concurrency, o.Rate = registry, 8, func(access.Action) float64 { return 150 }
@@ -282,7 +282,7 @@ func TestWorkGoesOnWhenRedisIsBack(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = stack.Stop() })
 	changes, users, resources := loners(100)
-	w := setupOn(t, stack.RedisURL(0), quickbitest.Options{Users: users, QAResources: resources})
+	w := setupOn(t, servers{postgres: testenv.Postgres(t), redis: stack.RedisURL(0)}, quickbitest.Options{Users: users, QAResources: resources})
 	w.work(t, func(o *tasks.Options) { o.Rate = func(access.Action) float64 { return 50 } })
 	id := w.submit(t, changes)
 	testenv.Eventually(t, "some tasks are done", func() bool { return w.job(t, id).Tasks.Done >= 10 })

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 	"github.com/redis/go-redis/v9"
+	"github.com/rs/zerolog"
 
 	"github.com/usher-bi/usher/internal/access"
 	"github.com/usher-bi/usher/internal/quickbi"
@@ -30,23 +31,28 @@ type world struct {
 	sandbox   *quickbitest.Server
 	endpoint  string
 	submitter *tasks.Submitter
+	log       zerolog.Logger // of workers
 }
+
+// silence of Postgres that counts as its absence.
+const silence = 2 * time.Second
 
 func setup(t *testing.T, o quickbitest.Options) *world {
 	t.Helper()
-	return setupOn(t, testenv.Redis(t), o)
+	return setupOn(t, servers{postgres: testenv.Postgres(t), redis: testenv.Redis(t)}, o)
 }
 
-// setupOn uses a Redis of the caller's.
-func setupOn(t *testing.T, redisURL string, o quickbitest.Options) *world {
+// servers are URLs.
+type servers struct{ postgres, redis string }
+
+func setupOn(t *testing.T, at servers, o quickbitest.Options) *world {
 	t.Helper()
-	database := testenv.Postgres(t)
-	s, err := store.Open(t.Context(), database, 32)
+	s, err := store.New(at.postgres, store.Options{MaxConns: 32, Silence: silence})
 	if err != nil {
 		t.Fatalf("opening the store: %v", err)
 	}
 	t.Cleanup(s.Close)
-	client, err := tasks.OpenRedis(t.Context(), redisURL)
+	client, err := tasks.OpenRedis(t.Context(), at.redis)
 	if err != nil {
 		t.Fatalf("opening Redis: %v", err)
 	}
@@ -55,7 +61,7 @@ func setupOn(t *testing.T, redisURL string, o quickbitest.Options) *world {
 	srv := httptest.NewServer(sandbox)
 	t.Cleanup(srv.Close)
 	return &world{
-		database: database, store: s, redis: client, sandbox: sandbox, endpoint: srv.URL,
+		database: at.postgres, store: s, redis: client, log: testenv.Logger(t), sandbox: sandbox, endpoint: srv.URL,
 		submitter: tasks.NewSubmitter(s, tasks.NewQueue(client)),
 	}
 }
@@ -93,7 +99,7 @@ func (w *world) work(t *testing.T, adjust ...func(*tasks.Options)) (stop func())
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	worker := tasks.NewWorker(w.store, w.redis, client, testenv.Logger(t), o)
+	worker := tasks.NewWorker(w.store, w.redis, client, w.log, o)
 	go func() { ended <- worker.Run(ctx) }()
 	stopped := false
 	stop = func() {
