@@ -25,8 +25,8 @@ type stores struct {
 const silence = 10 * time.Second
 
 // newStores connects to nothing yet.
-func newStores(cfg config.Config) (stores, error) {
-	db, err := store.New(cfg.DatabaseURL.Reveal(), store.Options{MaxConns: connections(cfg), Silence: silence})
+func newStores(ctx context.Context, cfg config.Config) (stores, error) {
+	db, err := store.New(ctx, cfg.DatabaseURL.Reveal(), store.Options{MaxConns: connections(cfg), Silence: silence})
 	if err != nil {
 		return stores{}, err
 	}

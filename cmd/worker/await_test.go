@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -34,9 +35,17 @@ func start(t *testing.T, vars map[string]string, args ...string) *running {
 
 func TestWhoIsAwayIsWaitedFor(t *testing.T) {
 	t.Parallel()
-	for _, tt := range []struct{ name, variable, value string }{
-		{"Postgres", "DATABASE_URL", "postgres://u:secret@127.0.0.1:1/db"},
-		{"Redis", "REDIS_URL", "redis://:secret@127.0.0.1:1/0"},
+	var lc net.ListenConfig
+	mute, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0") // takes connections and says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = mute.Close() })
+	for _, tt := range []struct{ name, variable, value, other string }{
+		{"Postgres", "DATABASE_URL", "postgres://u:secret@127.0.0.1:1/db", "Redis:"},
+		{"Postgres", "DATABASE_URL", "postgres://u:secret@" + mute.Addr().String() + "/db?sslmode=disable", "Redis:"},
+		{"Redis", "REDIS_URL", "redis://:secret@127.0.0.1:1/0", "Postgres:"},
+		{"Redis", "REDIS_URL", "redis://:secret@" + mute.Addr().String() + "/0", "Postgres:"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -48,7 +57,7 @@ func TestWhoIsAwayIsWaitedFor(t *testing.T) {
 			if status, _ := get(t, "http://"+address+"/healthz"); status != http.StatusOK {
 				t.Errorf("/healthz answers %d", status)
 			}
-			if status, body := get(t, "http://"+address+"/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(body, tt.name+":") {
+			if status, body := get(t, "http://"+address+"/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(body, tt.name+":") || strings.Contains(body, tt.other) {
 				t.Errorf("/readyz answers %d: %s", status, body)
 			}
 			r.stop()

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"strconv"
 	"testing"
 	"time"
 
@@ -45,9 +47,7 @@ func newSite(tb testing.TB, settings map[string]string) *site {
 	tb.Cleanup(srv.Close)
 	s.vars = deployment(tb)
 	s.vars["QUICKBI_ENDPOINT"], s.vars["WORKER_CONCURRENCY"] = srv.URL, "8"
-	for name, value := range settings {
-		s.vars[name] = value
-	}
+	maps.Copy(s.vars, settings)
 	s.connect(tb)
 	s.submit(tb, users, resources)
 	return s
@@ -85,7 +85,7 @@ func (s *site) submit(tb testing.TB, users, resources []string) {
 				Terms:    access.Terms{ExpiresOn: access.Date{Year: 2099, Month: time.December, Day: 31}},
 			}
 			line := len(sub.Rows) + 2
-			sub.Rows = append(sub.Rows, tasks.SubmittedRow{Row: store.Row{Line: line, RowID: fmt.Sprint(line), Change: change}})
+			sub.Rows = append(sub.Rows, tasks.SubmittedRow{Row: store.Row{Line: line, RowID: strconv.Itoa(line), Change: change}})
 		}
 	}
 	out, err := tasks.NewSubmitter(s.store, tasks.NewQueue(queue)).Submit(tb.Context(), sub)

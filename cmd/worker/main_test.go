@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/usher-bi/usher/internal/quickbi/quickbitest"
 	"github.com/usher-bi/usher/internal/testenv"
@@ -47,10 +48,10 @@ func execute(ctx context.Context, vars map[string]string, args ...string) (code 
 
 // deployment is everything that a worker needs, and nobody listening at Quick
 // BI: these tests send no call.
-func deployment(t testing.TB) map[string]string {
-	t.Helper()
+func deployment(tb testing.TB) map[string]string {
+	tb.Helper()
 	return map[string]string{
-		"DATABASE_URL": testenv.Postgres(t), "REDIS_URL": testenv.Redis(t), "QUICKBI_ENDPOINT": "http://127.0.0.1:9",
+		"DATABASE_URL": testenv.Postgres(tb), "REDIS_URL": testenv.Redis(tb), "QUICKBI_ENDPOINT": "http://127.0.0.1:9",
 		"ALIBABA_CLOUD_ACCESS_KEY_ID": quickbitest.DefaultAccessKeyID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": quickbitest.DefaultAccessKeySecret,
 		"WORKER_LISTEN": "127.0.0.1:0", "LOG_FORMAT": "json",
 	}
@@ -180,7 +181,7 @@ func get(t *testing.T, url string) (status int, body string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+	resp, err := (&http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
 	if err != nil {
 		return 0, ""
 	}

@@ -39,7 +39,7 @@ func (a *app) work(ctx context.Context) error {
 		return err
 	}
 	defer client.CloseIdleConnections()
-	stores, err := newStores(cfg)
+	stores, err := newStores(ctx, cfg)
 	if err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ func (c *impatient) SetDeadline(t time.Time) error {
 
 // Read reads what comes before the other side has been silent for too long.
 func (c *impatient) Read(p []byte) (int, error) {
-	if err := c.expect(c.Conn.SetReadDeadline); err != nil {
+	if err := c.expect(c.SetReadDeadline); err != nil {
 		return 0, err
 	}
 	return c.Conn.Read(p)
@@ -49,7 +49,7 @@ func (c *impatient) Read(p []byte) (int, error) {
 
 // Write writes what the other side takes before that.
 func (c *impatient) Write(p []byte) (int, error) {
-	if err := c.expect(c.Conn.SetWriteDeadline); err != nil {
+	if err := c.expect(c.SetWriteDeadline); err != nil {
 		return 0, err
 	}
 	return c.Conn.Write(p)

@@ -51,7 +51,7 @@ type Options struct {
 
 // New returns a Store of databaseURL. It connects to nothing until it is used.
 // The error never holds the URL's password.
-func New(databaseURL string, o Options) (*Store, error) {
+func New(ctx context.Context, databaseURL string, o Options) (*Store, error) {
 	cfg, err := parseURL(databaseURL)
 	if err != nil {
 		return nil, fmt.Errorf("reading the database URL: %w", err)
@@ -69,7 +69,7 @@ func New(databaseURL string, o Options) (*Store, error) {
 		_, err := conn.Exec(ctx, letGo)
 		return err
 	}
-	pool, err := pgxpool.NewWithConfig(context.Background(), cfg) // the context would bound dials, and there is none yet
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, outward("connecting", err)
 	}
@@ -86,7 +86,7 @@ SELECT set_config('idle_in_transaction_session_timeout', '60s', false), set_conf
 // Open is [New], and asks Postgres once, so that a wrong address shows here and
 // not at the first job. maxConns of 0 means pgx's default.
 func Open(ctx context.Context, databaseURL string, maxConns int32) (*Store, error) {
-	s, err := New(databaseURL, Options{MaxConns: maxConns})
+	s, err := New(ctx, databaseURL, Options{MaxConns: maxConns})
 	if err != nil {
 		return nil, err
 	}

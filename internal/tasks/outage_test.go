@@ -50,7 +50,8 @@ func (l *logged) remarks() []string {
 	var out []string
 	for line := range strings.Lines(l.buf.String()) {
 		var entry struct {
-			Level, Message string
+			Level   string `json:"level"`
+			Message string `json:"message"`
 		}
 		if json.Unmarshal([]byte(line), &entry) == nil && entry.Level != "debug" && entry.Message != "call answered" {
 			out = append(out, line)

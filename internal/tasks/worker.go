@@ -126,7 +126,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	vital.Go(func() { w.gate.run(life) })
 	err := w.gate.persist(ctx, func() error { return w.gate.outage.ask(ctx) })
 	if ctx.Err() != nil {
-		return nil //nolint:nilerr // stopped before it began
+		return nil // stopped before it began
 	}
 	if err != nil {
 		return err

@@ -47,7 +47,7 @@ type servers struct{ postgres, redis string }
 
 func setupOn(t *testing.T, at servers, o quickbitest.Options) *world {
 	t.Helper()
-	s, err := store.New(at.postgres, store.Options{MaxConns: 32, Silence: silence})
+	s, err := store.New(t.Context(), at.postgres, store.Options{MaxConns: 32, Silence: silence})
 	if err != nil {
 		t.Fatalf("opening the store: %v", err)
 	}
