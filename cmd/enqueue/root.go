@@ -131,7 +131,7 @@ Exit codes:
   2    usage error: flags, arguments, settings, or a job that is not there
   3    input rejected; nothing was written or sent
   5    finished, but some or all rows failed; of verify: something is not as asked
-  6    the job was canceled or could not be finished
+  6    the job was canceled or could not be finished; of audit: it is not intact
   7    stopped by a guard: give --yes if it is meant
   8    the wait is over; the job goes on
   9    the idempotency key was used for other rows
@@ -163,7 +163,7 @@ func newRoot(a *app, text io.Writer) *cobra.Command {
 	root.AddCommand(
 		a.csvCommand(), a.jobsCommand(), a.statusCommand(), a.resultsCommand(),
 		a.failuresCommand(), a.retryCommand(), a.cancelCommand(), a.pauseCommand(), a.resumeCommand(),
-		a.sharesCommand(), a.verifyCommand(), a.versionCommand(),
+		a.sharesCommand(), a.verifyCommand(), a.auditCommand(), a.versionCommand(),
 	)
 	root.SetIn(a.Stdin)
 	root.SetOut(text)

@@ -22,14 +22,19 @@ func (a *app) versionCommand() *cobra.Command {
 	}
 }
 
-func (a *app) printVersion() error {
-	v := version
-	if v == "" {
-		v = "unknown"
-		if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-			v = info.Main.Version
-		}
+// versionText is the version of this program, as far as it is known.
+func versionText() string {
+	if version != "" {
+		return version
 	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
+}
+
+func (a *app) printVersion() error {
+	v := versionText()
 	if a.json {
 		return a.emit(map[string]string{"version": v, "go": runtime.Version()})
 	}

@@ -62,7 +62,11 @@ func (c *auditCheck) checkJobs(ctx context.Context) error {
 		if len(page) > 0 {
 			upto = page[len(page)-1].job
 		}
-		if err := c.checkChanges(ctx, span{last, upto}, page); err != nil || len(page) == 0 {
+		if err := c.checkChanges(ctx, span{last, upto}, page); err != nil {
+			return err
+		}
+		if len(page) == 0 {
+			_, err := c.tx.Exec(ctx, `CLOSE submissions`)
 			return err
 		}
 		last = upto

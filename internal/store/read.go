@@ -162,6 +162,10 @@ func (s *Store) Results(ctx context.Context, id string, statuses []Status, yield
 	if err != nil {
 		return outward("reading results", err)
 	}
+	return eachResult(rows, yield)
+}
+
+func eachResult(rows pgx.Rows, yield func(Result) error) error {
 	defer rows.Close()
 	for rows.Next() {
 		var r Result

@@ -39,6 +39,9 @@ func (s Seal) sum() []byte {
 	return h.Sum(nil)
 }
 
+// HashedTime is the time as it was hashed.
+func (s Seal) HashedTime() string { return s.sealedAt }
+
 // Checkpoint names a seal in a form to be kept elsewhere.
 func (s Seal) Checkpoint() Checkpoint { return Checkpoint{No: s.No, Hash: hex.EncodeToString(s.Hash)} }
 

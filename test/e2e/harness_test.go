@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"net/url"
 	"os"
 	"path/filepath"
 	"testing"
@@ -21,15 +22,19 @@ type deployment struct {
 	sql     *pgx.Conn // to look behind the programs
 	redis   string    // URL
 	env     []string  // of every program
+	owner   string    // the setting DATABASE_URL of the role that owns the tables
+	app     string    // the role that the other programs connect as
 	dir     string    // for files
 }
 
 // setup migrates an empty database with the worker's own command and starts a
-// sandbox of the given world. No worker runs yet.
+// sandbox of the given world. No worker runs yet. As in an installation, one
+// role owns the tables, and the programs run as another with no right to spare.
 func setup(t *testing.T, world quickbitest.Options) *deployment {
 	t.Helper()
 	d := prepare(t, testenv.EmptyPostgres(t), testenv.Redis(t))
-	d.run("worker", "migrate").want(0)
+	d.splitRoles()
+	d.migrate().want(0)
 	d.sandbox = startSandbox(t, world)
 	d.env = append(d.env, d.sandbox.env()...)
 	return d
@@ -52,6 +57,44 @@ func prepare(t *testing.T, database, redisURL string) *deployment {
 	}
 	t.Cleanup(func() { _ = d.sql.Close(context.WithoutCancel(t.Context())) })
 	return d
+}
+
+// splitRoles has the database belong to one role and the programs connect as
+// another.
+func (d *deployment) splitRoles() {
+	d.t.Helper()
+	database := d.sql.Config().Database
+	owner := "owner_of_" + database
+	d.app = "app_of_" + database
+	for _, sql := range []string{
+		"CREATE ROLE " + owner + " LOGIN", "CREATE ROLE " + d.app + " LOGIN", "ALTER DATABASE " + database + " OWNER TO " + owner,
+	} {
+		if _, err := d.sql.Exec(d.t.Context(), sql); err != nil {
+			d.t.Fatalf("%s: %v", sql, err)
+		}
+	}
+	as := func(role string) string {
+		u, err := url.Parse(d.sql.Config().ConnString())
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		u.User = url.User(role)
+		return "DATABASE_URL=" + u.String()
+	}
+	d.owner = as(owner)
+	d.env = append(d.env, as(d.app))
+}
+
+// migrate runs the migration as the owner.
+func (d *deployment) migrate() ended {
+	d.t.Helper()
+	return d.asOwner("migrate", "--app-role", d.app)
+}
+
+// asOwner runs a command of the worker as the role that owns the tables.
+func (d *deployment) asOwner(args ...string) ended {
+	d.t.Helper()
+	return d.begin(invocation{program: "worker", args: args, env: []string{d.owner}}).end()
 }
 
 // begin starts a program with settings on top of those of the deployment.

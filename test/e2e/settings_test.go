@@ -119,7 +119,7 @@ func TestServersAway(t *testing.T) {
 	d.begin(invocation{program: "worker", args: []string{"migrate"}, env: []string{noPostgres}}).end().want(11).says("Postgres cannot be reached")
 	d.wantNothingKept()
 
-	d.run("worker", "migrate").want(0) // once more changes nothing
+	d.migrate().want(0) // once more changes nothing
 	d.work()
 	d.enqueue("csv", file, "--wait").want(0)
 	d.wantHeld(held{}.apply(rows...))

@@ -1,0 +1,186 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// AuditReader reads the audit of a range of time as it is at one moment.
+type AuditReader struct {
+	tx    pgx.Tx
+	query AuditQuery
+}
+
+// ReadAudit runs f with a reader of what q names; both ends of its range must
+// be set. What f reads belongs together: it is one snapshot.
+func (s *Store) ReadAudit(ctx context.Context, q AuditQuery, f func(*AuditReader) error) error {
+	return s.inSnapshot(ctx, "reading the audit", func(tx pgx.Tx) error { return f(&AuditReader{tx: tx, query: q}) })
+}
+
+// Verify does what [Store.VerifyAudit] does.
+func (r *AuditReader) Verify(ctx context.Context) (AuditReport, error) {
+	return verifyAudit(ctx, r.tx, r.query)
+}
+
+// AuditedJob says who asked for a job, and when it was accepted.
+type AuditedJob struct {
+	ID             string // ULID
+	Source         string
+	RequestedBy    string
+	Reason         string
+	IdempotencyKey string
+	AcceptedAt     time.Time
+}
+
+const jobsInRange = `
+SELECT j.id, j.ulid, j.source, j.requested_by, j.reason, j.idempotency_key, j.created_at
+FROM jobs j
+WHERE j.id > $1 AND j.dropped_at IS NULL AND (j.created_at >= $2 AND j.created_at < $3
+   OR EXISTS (SELECT FROM calls c WHERE c.job_id = j.id AND c.sent_at >= $2 AND c.sent_at < $3))
+ORDER BY j.id
+LIMIT 1000`
+
+// eachJob calls yield for each job that was accepted in the range or has calls
+// in it.
+func (r *AuditReader) eachJob(ctx context.Context, yield func(number int64, job AuditedJob) error) error {
+	type numbered struct {
+		no int64
+		AuditedJob
+	}
+	for last := int64(-1); ; {
+		rows, err := r.tx.Query(ctx, jobsInRange, last, r.query.From, r.query.To)
+		if err != nil {
+			return err
+		}
+		page, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (j numbered, err error) {
+			err = row.Scan(&j.no, &j.ID, &j.Source, &j.RequestedBy, &j.Reason, &j.IdempotencyKey, &j.AcceptedAt)
+			return j, err
+		})
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		for _, job := range page {
+			if err := yield(job.no, job.AuditedJob); err != nil {
+				return err
+			}
+			last = job.no
+		}
+	}
+}
+
+// Changes calls yield for each change of the jobs that were accepted in the
+// range or have calls in it, with what became of it.
+func (r *AuditReader) Changes(ctx context.Context, yield func(AuditedJob, Result) error) error {
+	return r.eachJob(ctx, func(_ int64, job AuditedJob) error {
+		rows, err := r.tx.Query(ctx, selectResults, job.ID, []string{})
+		if err != nil {
+			return err
+		}
+		return eachResult(rows, func(res Result) error { return yield(job, res) })
+	})
+}
+
+// AuditedCall is a call with its answer. Without one, Class is empty and nobody
+// knows what became of it.
+type AuditedCall struct {
+	ID         int64
+	JobID      string // ULID
+	Task       int
+	Generation int
+	Action     string
+	Cells      int
+	Worker     string
+	SentAt     time.Time
+	Class      string
+	HTTPStatus int
+	APICode    string
+	Message    string
+	RequestID  string
+	Took       time.Duration
+	AnsweredAt *time.Time
+}
+
+const callsOfJob = `
+SELECT c.id, c.task_no, c.generation, c.action, c.cells, c.worker, c.sent_at,
+       coalesce(a.class, ''), coalesce(a.http_status, 0), coalesce(a.api_code, ''), coalesce(a.message, ''), coalesce(a.request_id, ''),
+       coalesce(a.took, '0'), a.answered_at
+FROM calls c
+LEFT JOIN answers a ON a.job_id = c.job_id AND a.call_id = c.id
+WHERE c.job_id = $1
+ORDER BY c.id`
+
+// Calls calls yield for each call of the same jobs, whenever it was sent.
+func (r *AuditReader) Calls(ctx context.Context, yield func(AuditedCall) error) error {
+	return r.eachJob(ctx, func(number int64, job AuditedJob) error {
+		rows, err := r.tx.Query(ctx, callsOfJob, number)
+		if err != nil {
+			return err
+		}
+		c := AuditedCall{JobID: job.ID}
+		_, err = pgx.ForEachRow(rows, []any{
+			&c.ID, &c.Task, &c.Generation, &c.Action, &c.Cells, &c.Worker, &c.SentAt,
+			&c.Class, &c.HTTPStatus, &c.APICode, &c.Message, &c.RequestID, &c.Took, &c.AnsweredAt,
+		}, func() error { return yield(c) })
+		return err
+	})
+}
+
+// AuditedEvent is a row of the audit.
+type AuditedEvent struct {
+	ID     int64
+	At     time.Time
+	Actor  string
+	Event  string
+	JobID  string // ULID, "" for none
+	Task   int    // 0 for none
+	Detail string // JSON
+}
+
+const eventsInRange = `
+SELECT a.id, a.at, a.actor, a.event, coalesce(j.ulid, a.job_id::text, ''), coalesce(a.task_no, 0), a.detail::text
+FROM audit a
+LEFT JOIN jobs j ON j.id = a.job_id
+WHERE a.at >= $1 AND a.at < $2
+ORDER BY a.id`
+
+// Events calls yield for each event in the range.
+func (r *AuditReader) Events(ctx context.Context, yield func(AuditedEvent) error) error {
+	rows, err := r.tx.Query(ctx, eventsInRange, r.query.From, r.query.To)
+	if err != nil {
+		return err
+	}
+	var e AuditedEvent
+	_, err = pgx.ForEachRow(rows, []any{&e.ID, &e.At, &e.Actor, &e.Event, &e.JobID, &e.Task, &e.Detail}, func() error { return yield(e) })
+	return err
+}
+
+// The first seal after the range covers the last rows in it.
+const sealsInRange = selectSeals + `
+WHERE sealed_at >= $1 AND no <= (SELECT coalesce(min(no), 9223372036854775807) FROM audit_seals WHERE sealed_at >= $2)
+ORDER BY no`
+
+// Seals calls yield for each seal that was made in the range, and for the next.
+func (r *AuditReader) Seals(ctx context.Context, yield func(Seal) error) error {
+	rows, err := r.tx.Query(ctx, sealsInRange, r.query.From, r.query.To)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		seal, err := scanSeal(rows)
+		if err != nil {
+			return err
+		}
+		if err := yield(seal); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// Record writes an event of the audit.
+func (s *Store) Record(ctx context.Context, e AuditEvent) error {
+	return s.inTx(ctx, "writing the audit", func(tx pgx.Tx) error { return writeAudit(ctx, tx, e) })
+}
