@@ -26,8 +26,9 @@ type auditExport struct {
 
 // exportDocument is what audit export --json prints. Its JSON is API.
 type exportDocument struct {
-	File string `json:"file"`
 	manifest
+
+	File string `json:"file"`
 }
 
 func (a *app) auditExportCommand() *cobra.Command {

@@ -128,13 +128,14 @@ func (p *pack) addAudit(ctx context.Context, r *store.AuditReader) error {
 func changeCells(j store.AuditedJob, c store.Result) []string {
 	written := ""
 	if c.Cells != nil {
-		text, _ := json.Marshal(c.Cells) // texts cannot fail
-		written = string(text)
+		if text, err := json.Marshal(c.Cells); err == nil { // texts always can be written
+			written = string(text)
+		}
 	}
 	return []string{
 		j.ID, exactTime(&j.AcceptedAt), j.RequestedBy, j.Source, j.Reason, j.IdempotencyKey, strconv.Itoa(c.Line), c.RowID,
 		string(c.Change.Operation), string(c.Change.Principal.Type), c.Change.Principal.ID, string(c.Change.Resource.Type), c.Change.Resource.ID,
-		c.Change.Terms.Role, c.Change.Terms.ExpiresOn.String(), c.Row.Reason, c.Ticket, written,
+		c.Change.Terms.Role, c.Change.Terms.ExpiresOn.String(), c.Reason, c.Ticket, written,
 		string(c.Status), c.Code, c.Message, c.APICode, c.RequestID, strconv.Itoa(c.Attempts), exactTime(c.FinishedAt),
 	}
 }

@@ -25,7 +25,7 @@ SELECT coalesce(j.id, a.job_id, 0), coalesce(j.ulid, a.job_id::text, ''), a.at, 
        AND j.input_sha256 = coalesce(a.detail ->> 'input_sha256', j.input_sha256)
        AND to_jsonb(j.created_at AT TIME ZONE 'UTC') #>> '{}' = coalesce(a.detail ->> 'accepted_at', to_jsonb(j.created_at AT TIME ZONE 'UTC') #>> '{}')
 FROM jobs j
-FULL JOIN (SELECT * FROM audit WHERE event = '` + EventSubmitted + `') a ON a.job_id = j.id
+FULL JOIN (SELECT id, at, actor, job_id, detail FROM audit WHERE event = '` + EventSubmitted + `') a ON a.job_id = j.id
 ORDER BY 1`
 
 const nextSubmissions = `FETCH 1000 FROM submissions`

@@ -46,8 +46,9 @@ LIMIT 1000`
 // in it.
 func (r *AuditReader) eachJob(ctx context.Context, yield func(number int64, job AuditedJob) error) error {
 	type numbered struct {
-		no int64
 		AuditedJob
+
+		no int64
 	}
 	for last := int64(-1); ; {
 		rows, err := r.tx.Query(ctx, jobsInRange, last, r.query.From, r.query.To)

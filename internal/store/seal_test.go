@@ -161,7 +161,7 @@ func setupBeside(t *testing.T, w world) *pgx.Conn {
 	return conn
 }
 
-func TestForgeriesAreFound(t *testing.T) {
+func TestForgeriesAreFound(t *testing.T) { //nolint:tparallel // the forgeries share one database
 	t.Parallel()
 	type forgery struct {
 		name, sql string
@@ -195,8 +195,10 @@ func TestForgeriesAreFound(t *testing.T) {
 		"answers":     {"call_id = 7", "class = 'x'", "http_status = 7", "api_code = 'x'", "message = 'x'", "request_id = 'x'", "result = 'x'", "took = '7 s'", "answered_at = 'epoch'"},
 		"exceptions":  {"change_no = 2", "task_no = NULL", "status = 'failed'", "code = 'x'", "message = 'x'", "retryable = NOT retryable", "api_code = 'x'", "request_id = 'x'", "recorded_at = 'epoch'"},
 		"settlements": {"change_no = 2", "status = 'succeeded'", "code = 'x'", "message = 'x'", "retryable = NOT retryable", "read_job_id = 7", "at = 'epoch'"},
-		"changes": {"task_no = NULL", "line = 99", "row_id = 'x'", "operation = 'revoke'", "principal_type = 'x'", "principal = 'x'", "resource_type = 'x'",
-			"resource_id = 'x'", "role = 'x'", "expires_on = NULL", "reason = 'x'", "ticket = 'x'", "cells = '{x}'"},
+		"changes": {
+			"task_no = NULL", "line = 99", "row_id = 'x'", "operation = 'revoke'", "principal_type = 'x'", "principal = 'x'", "resource_type = 'x'",
+			"resource_id = 'x'", "role = 'x'", "expires_on = NULL", "reason = 'x'", "ticket = 'x'", "cells = '{x}'",
+		},
 	}
 	for table, set := range columns {
 		where := " WHERE job_id = $1"
@@ -225,7 +227,7 @@ func TestForgeriesAreFound(t *testing.T) {
 	for _, table := range forgeable {
 		w.exec(t, fmt.Sprintf(`CREATE TEMP TABLE kept_%[1]s AS TABLE %[1]s`, table))
 	}
-	for _, f := range forgeries {
+	for _, f := range forgeries { //nolint:paralleltest // likewise
 		t.Run(f.name, func(t *testing.T) {
 			report := w.forge(t, f.sql, created.Number)
 			var got []string
@@ -251,7 +253,7 @@ func (w world) forge(t *testing.T, forgery string, job int64) store.AuditReport 
 	t.Helper()
 	defer func() {
 		for _, table := range forgeable {
-			w.exec(t, fmt.Sprintf(`DELETE FROM %[1]s; INSERT INTO %[1]s SELECT * FROM kept_%[1]s`, table))
+			w.exec(t, fmt.Sprintf(`DELETE FROM %[1]s; INSERT INTO %[1]s TABLE kept_%[1]s`, table))
 		}
 	}()
 	w.exec(t, forgery, job)
