@@ -38,10 +38,11 @@ $$;
 -- +goose StatementBegin
 CREATE FUNCTION make_partitions(first integer DEFAULT month_of(clock_timestamp())) RETURNS integer LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
-    made   integer := 0;
-    oldest text;
-    suffix text;
-    whole  text;
+    made     integer := 0;
+    oldest   text;
+    suffix   text;
+    whole    text;
+    patience text := current_setting('lock_timeout');
 BEGIN
     PERFORM pg_advisory_xact_lock(7201884416);
     SELECT min(substr(c.relname, 7)) INTO oldest
@@ -59,11 +60,14 @@ BEGIN
         END LOOP;
         IF to_regclass('audit_' || suffix) IS NULL THEN
             BEGIN
+                PERFORM set_config('lock_timeout', '2s', true);
                 PERFORM make_partition('audit', 'audit_' || suffix,
                     format('FOR VALUES FROM (%L) TO (%L)', month_start(month), month_start(month + 1)));
+                PERFORM set_config('lock_timeout', patience, true);
                 made := made + 1;
-            EXCEPTION WHEN check_violation THEN
-                NULL; -- audit_default holds rows of this month, and keeps it
+            EXCEPTION
+                WHEN check_violation THEN NULL; -- audit_default holds rows of this month, and keeps it
+                WHEN lock_not_available THEN NULL; -- somebody reads audit_default; another round makes it
             END;
         END IF;
     END LOOP;

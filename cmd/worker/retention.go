@@ -97,7 +97,7 @@ func (a *app) retention(ctx context.Context, r retentionRequest) error {
 		if !report.Intact {
 			return fmt.Errorf("%w: the audit does not verify, and dropping would hide why; see: enqueue audit verify", store.ErrRetention)
 		}
-		if done.Retention, err = db.DropMonths(ctx, r.before, r.actor); err != nil {
+		if done.Retention, err = db.DropMonths(ctx, store.DropRequest{Before: r.before, Actor: r.actor}); err != nil {
 			return err
 		}
 	}

@@ -3,6 +3,7 @@ package store_test
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -72,7 +73,7 @@ func TestSubmissionsWhenNobodyMadeTheirMonth(t *testing.T) {
 	for i := range 8 {
 		group.Go(func() {
 			job := grid([]string{"u1"}, []string{"r1"})
-			job.IdempotencyKey = fmt.Sprint(i)
+			job.IdempotencyKey = strconv.Itoa(i)
 			created, err := w.CreateJob(t.Context(), job)
 			if err != nil {
 				t.Errorf("CreateJob: %v", err)
@@ -97,6 +98,30 @@ func TestSubmissionsWhenNobodyMadeTheirMonth(t *testing.T) {
 	w.seal(t, w.NewSealer())
 	if report := w.verify(t, store.AuditQuery{}); !report.Intact || report.Rows != 8+2+1+2 {
 		t.Errorf("report = %+v", report)
+	}
+}
+
+// Who reads the audit for hours does not keep others from what they need of it.
+func TestPartitionsAreMadeBesideReaders(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	reader, err := w.sql.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := reader.Exec(t.Context(), `SELECT count(*) FROM audit`); err != nil {
+		t.Fatal(err)
+	}
+	beside := setupBeside(t, w)
+	var made int
+	if err := beside.QueryRow(t.Context(), `SELECT make_partitions(month_of(clock_timestamp()) + 4)`).Scan(&made); err != nil || made != 4*8 {
+		t.Errorf("made %d partitions, %v; want those that no reader holds up", made, err)
+	}
+	if err := reader.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := beside.QueryRow(t.Context(), `SELECT make_partitions(month_of(clock_timestamp()) + 4)`).Scan(&made); err != nil || made != 4 {
+		t.Errorf("made %d partitions, %v; want the four that were left", made, err)
 	}
 }
 

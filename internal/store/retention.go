@@ -58,11 +58,17 @@ func (s *Store) PlanRetention(ctx context.Context, before string) (Retention, er
 	return plan, err
 }
 
+// DropRequest asks for the months before one to be dropped.
+type DropRequest struct {
+	Before string // YYYY-MM
+	Actor  string
+}
+
 // DropMonths drops what [Store.PlanRetention] counts, marks the jobs, and
 // writes the audit of it, in one transaction. It must be called as the owner of
 // the tables. It waits a few seconds for others to let go of them, and then
 // returns an error.
-func (s *Store) DropMonths(ctx context.Context, before, actor string) (Retention, error) {
+func (s *Store) DropMonths(ctx context.Context, r DropRequest) (Retention, error) {
 	var plan Retention
 	err := s.inTx(ctx, "dropping old months", func(tx pgx.Tx) (err error) {
 		if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '10s'`); err != nil {
@@ -72,7 +78,7 @@ func (s *Store) DropMonths(ctx context.Context, before, actor string) (Retention
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(7201884416)`); err != nil {
 			return err
 		}
-		if plan, err = planRetention(ctx, tx, before); err != nil {
+		if plan, err = planRetention(ctx, tx, r.Before); err != nil {
 			return err
 		}
 		for _, t := range plan.Tables {
@@ -80,15 +86,15 @@ func (s *Store) DropMonths(ctx context.Context, before, actor string) (Retention
 				return fmt.Errorf("dropping %s: %w", t.Name, err)
 			}
 		}
-		m, err := parseMonth(before)
+		m, err := parseMonth(r.Before)
 		if err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, `UPDATE jobs SET dropped_at = now() WHERE id < $1 AND dropped_at IS NULL`, m.firstJob()); err != nil {
 			return err
 		}
-		return writeAudit(ctx, tx, AuditEvent{Actor: actor, Event: EventDropped, Detail: map[string]any{
-			"before": before, "tables": plan.Tables, "rows": plan.Rows, "jobs": plan.Jobs, "head": plan.Head, "upto_no": plan.Upto,
+		return writeAudit(ctx, tx, AuditEvent{Actor: r.Actor, Event: EventDropped, Detail: map[string]any{
+			"before": r.Before, "tables": plan.Tables, "rows": plan.Rows, "jobs": plan.Jobs, "head": plan.Head, "upto_no": plan.Upto,
 		}})
 	})
 	return plan, err

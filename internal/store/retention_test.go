@@ -63,7 +63,7 @@ func TestRetention(t *testing.T) {
 	w, old := aged(t)
 	sealer := w.NewSealer()
 
-	if _, err := w.DropMonths(t.Context(), monthsAgo(5), "archivist"); !errors.Is(err, store.ErrRetention) {
+	if _, err := w.DropMonths(t.Context(), store.DropRequest{Before: monthsAgo(5), Actor: "archivist"}); !errors.Is(err, store.ErrRetention) {
 		t.Fatalf("rows that are not sealed: %v, want ErrRetention", err)
 	}
 	head := w.seal(t, sealer)
@@ -89,7 +89,7 @@ func TestRetention(t *testing.T) {
 	if plan.Jobs != 1 || plan.Head != head.Checkpoint() || len(plan.Tables) != 9*3 { // oldest and two months each
 		t.Errorf("plan = %+v, want 1 job, 27 tables, %+v", plan, head.Checkpoint())
 	}
-	if done, err := w.DropMonths(t.Context(), monthsAgo(5), "archivist"); err != nil || !cmp.Equal(done, plan) {
+	if done, err := w.DropMonths(t.Context(), store.DropRequest{Before: monthsAgo(5), Actor: "archivist"}); err != nil || !cmp.Equal(done, plan) {
 		t.Fatalf("DropMonths = %+v, %v, want what was planned", done, err)
 	}
 
@@ -127,7 +127,7 @@ func TestRetentionKeepsOpenJobs(t *testing.T) {
 	w, _ := aged(t)
 	w.seal(t, w.NewSealer())
 	w.exec(t, `UPDATE jobs SET status = 'running', finished_at = NULL`)
-	if _, err := w.DropMonths(t.Context(), monthsAgo(5), "archivist"); !errors.Is(err, store.ErrRetention) {
+	if _, err := w.DropMonths(t.Context(), store.DropRequest{Before: monthsAgo(5), Actor: "archivist"}); !errors.Is(err, store.ErrRetention) {
 		t.Errorf("DropMonths of an open job = %v, want ErrRetention", err)
 	}
 }
