@@ -14,6 +14,9 @@ CREATE TABLE pauses (
 
 -- A task that was canceled while a worker had it: it ends when it comes back.
 ALTER TABLE tasks ADD COLUMN withdrawn boolean NOT NULL DEFAULT false;
+UPDATE tasks t SET withdrawn = true
+FROM jobs j
+WHERE j.status = 'canceling' AND t.job_id = j.id AND t.state IN ('ready', 'running');
 
 CREATE INDEX tasks_withdrawn ON tasks (job_id) WHERE withdrawn AND state = 'ready';
 

@@ -100,47 +100,72 @@ type canceling struct {
 	order  Order
 }
 
-const markCanceling = `UPDATE jobs SET status = 'canceling' WHERE id = ANY ($1) RETURNING id`
-
+// What is in a worker's hands is marked, and so is what came back while the rest
+// was withdrawn.
 const markWithdrawn = `
 WITH marked AS (
     UPDATE tasks SET withdrawn = true
-    WHERE job_id = ANY ($1) AND action = $2 AND state IN ('ready', 'running') AND NOT withdrawn
-    RETURNING job_id
+    WHERE job_id = ANY ($1) AND ($2 = '' OR action = $2) AND state IN ('ready', 'running') AND NOT withdrawn
+    RETURNING job_id, cells
 )
-SELECT DISTINCT job_id FROM marked ORDER BY job_id`
+SELECT job_id, 0, 0, 0, 0, sum(cells)::int FROM marked GROUP BY job_id`
 
-const countInFlight = `
-SELECT coalesce(sum(cells), 0) FROM tasks WHERE job_id = ANY ($1) AND state = 'running' AND ($2 = '' OR action = $2)`
+// withdrawn counts what was withdrawn of one job.
+type withdrawn struct {
+	Job                                     int64
+	Tasks, Rows, Revokes, Unknown, InFlight int
+}
 
-// run cancels in those of the locked jobs that have something to withdraw, and
-// returns them.
+// run cancels in the locked jobs, and returns those that have something to
+// withdraw.
 func (c canceling) run(ctx context.Context, locked []int64) (jobs []int64, w Withdrawal, err error) {
-	mark, statement, action := markCanceling, withdrawCanceled, ""
-	args := []any{locked}
+	action := ""
 	if c.target.Scope == ScopeAction {
-		mark, statement, action = markWithdrawn, withdrawMarked, c.target.Name
-		args = append(args, action)
-	}
-	rows, err := c.tx.Query(ctx, mark, args...)
-	if err != nil {
+		action = c.target.Name
+	} else if _, err := c.tx.Exec(ctx, `UPDATE jobs SET status = 'canceling' WHERE id = ANY ($1)`, locked); err != nil {
 		return nil, w, err
 	}
-	if jobs, err = pgx.CollectRows(rows, pgx.RowTo[int64]); err != nil {
-		return nil, w, err
-	}
-	per, err := withdrawnOf(ctx, c.tx, statement, jobs)
-	if err != nil {
-		return nil, w, err
-	}
-	w.Jobs = len(jobs)
-	for _, job := range jobs {
-		w.Rows, w.Revokes, w.Unknown = w.Rows+per[job].Rows, w.Revokes+per[job].Revokes, w.Unknown+per[job].Unknown
-		if err := c.note(ctx, job, per[job]); err != nil {
+	per := map[int64]withdrawn{}
+	for _, statement := range []string{withdrawWaiting, markWithdrawn} { // in this order: what is withdrawn cannot be claimed any more
+		if err := c.count(ctx, per, statement, locked, action); err != nil {
 			return nil, w, err
 		}
 	}
-	return jobs, w, c.tx.QueryRow(ctx, countInFlight, jobs, action).Scan(&w.InFlight)
+	for _, job := range locked {
+		of, concerned := per[job]
+		if !concerned && action != "" {
+			continue
+		}
+		jobs = append(jobs, job)
+		w = w.plus(of)
+		if err := c.note(ctx, job, of); err != nil {
+			return nil, w, err
+		}
+	}
+	return jobs, w, nil
+}
+
+// count runs a statement that withdraws, and adds up by job what it did.
+func (c canceling) count(ctx context.Context, per map[int64]withdrawn, statement string, args ...any) error {
+	rows, err := c.tx.Query(ctx, statement, args...)
+	if err != nil {
+		return err
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[withdrawn])
+	for _, w := range list {
+		sum := per[w.Job]
+		w.Tasks, w.Rows, w.Revokes = w.Tasks+sum.Tasks, w.Rows+sum.Rows, w.Revokes+sum.Revokes
+		w.Unknown, w.InFlight = w.Unknown+sum.Unknown, w.InFlight+sum.InFlight
+		per[w.Job] = w
+	}
+	return err
+}
+
+// plus adds a job.
+func (w Withdrawal) plus(of withdrawn) Withdrawal {
+	w.Jobs++
+	w.Rows, w.Revokes, w.Unknown, w.InFlight = w.Rows+of.Rows, w.Revokes+of.Revokes, w.Unknown+of.Unknown, w.InFlight+of.InFlight
+	return w
 }
 
 // note writes the audit of one job.
@@ -155,38 +180,19 @@ func (c canceling) note(ctx context.Context, job int64, w withdrawn) error {
 	}})
 }
 
-// withdrawn counts what was withdrawn of one job.
-type withdrawn struct {
-	Job                           int64
-	Tasks, Rows, Revokes, Unknown int
-}
-
-func withdrawnOf(ctx context.Context, tx pgx.Tx, statement string, jobs []int64) (map[int64]withdrawn, error) {
-	rows, err := tx.Query(ctx, statement, jobs)
-	if err != nil {
-		return nil, err
-	}
-	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[withdrawn])
-	per := make(map[int64]withdrawn, len(list))
-	for _, w := range list {
-		per[w.Job] = w
-	}
-	return per, err
-}
-
-// Tasks that wait are withdrawn: in withdrawCanceled those of jobs that are
-// being canceled, in withdrawMarked those that were marked. One that was sent
-// before, and of which nobody knows what became, cannot be withdrawn any more:
-// its changes end as unknown.
+// Tasks that wait are withdrawn: withdrawWaiting does it in jobs that are
+// canceled now, withdrawReturned later with those that came back. One that was
+// sent before, and of which nobody knows what became, cannot be withdrawn any
+// more: its changes end as unknown. withdrawReturned runs whenever a task ends,
+// and mostly finds nothing; an index of its own keeps that cheap.
 const (
-	withdrawCanceled = withdrawReady + `j.status = 'canceling'` + andTell
-	withdrawMarked   = withdrawReady + `t.withdrawn` + andTell
+	withdrawWaiting  = withdraw + `t.job_id = ANY ($1::bigint[]) AND t.state = 'ready' AND ($2 = '' OR t.action = $2)` + andTell
+	withdrawReturned = withdraw + `t.job_id = $1::bigint AND t.state = 'ready' AND t.withdrawn` + andTell
 
-	withdrawReady = `
+	withdraw = `
 WITH withdrawn AS (
     UPDATE tasks t SET state = CASE WHEN t.unsure THEN 'done' ELSE 'canceled' END, finished_at = now()
-    FROM jobs j
-    WHERE j.id = ANY ($1::bigint[]) AND t.job_id = j.id AND t.state = 'ready' AND `
+    WHERE `
 
 	andTell = `
     RETURNING t.job_id, t.no, t.first_change, t.last_change, t.principals, t.resources, t.unsure, t.cells, t.operation
@@ -199,7 +205,7 @@ WITH withdrawn AS (
     WHERE w.unsure
 )
 SELECT job_id, count(*)::int, coalesce(sum(cells) FILTER (WHERE NOT unsure), 0)::int,
-       coalesce(sum(cells) FILTER (WHERE NOT unsure AND operation = 'revoke'), 0)::int, coalesce(sum(cells) FILTER (WHERE unsure), 0)::int
+       coalesce(sum(cells) FILTER (WHERE NOT unsure AND operation = 'revoke'), 0)::int, coalesce(sum(cells) FILTER (WHERE unsure), 0)::int, 0
 FROM withdrawn
 GROUP BY job_id`
 )

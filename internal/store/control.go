@@ -22,8 +22,8 @@ WITH ended AS (
 INSERT INTO audit (actor, event, job_id, detail)
 SELECT 'usher', '` + EventFinished + `', id, jsonb_build_object('status', status) FROM ended`
 
-// Finalize withdraws what came back to the queue of a job that is being
-// canceled, or was marked as withdrawn, and ends a job whose last task has ended; otherwise it does nothing.
+// Finalize withdraws what was canceled in a worker's hands and came back, and
+// ends a job whose last task has ended; otherwise it does nothing.
 // Whoever comes first ends it, exactly once.
 func (s *Store) Finalize(ctx context.Context, job int64) error {
 	_, err := s.finalize(ctx, job)
@@ -33,8 +33,7 @@ func (s *Store) Finalize(ctx context.Context, job int64) error {
 // finalize also reports whether it was this call that ended the job.
 func (s *Store) finalize(ctx context.Context, job int64) (ended bool, err error) {
 	var batch pgx.Batch
-	batch.Queue(withdrawCanceled, []int64{job})
-	batch.Queue(withdrawMarked, []int64{job})
+	batch.Queue(withdrawReturned, job)
 	batch.Queue(finalizeJob, job).Exec(func(tag pgconn.CommandTag) error {
 		ended = tag.RowsAffected() == 1
 		return nil

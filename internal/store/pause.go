@@ -99,9 +99,11 @@ func (s *Store) Pauses(ctx context.Context) ([]Pause, error) {
 // and of itself.
 func (s *Store) PausesOf(ctx context.Context, id string) ([]Pause, error) {
 	return s.pauses(ctx, `WHERE EXISTS (
-    SELECT FROM jobs j JOIN tasks t ON t.job_id = j.id AND t.state IN ('ready', 'running')
+    SELECT FROM jobs j
     WHERE j.ulid = $1 AND j.status IN ('queued', 'running')
-      AND CASE p.scope WHEN 'job' THEN p.name = j.ulid WHEN 'source' THEN p.name = j.source WHEN 'action' THEN p.name = t.action ELSE true END
+      AND CASE p.scope WHEN 'job' THEN p.name = j.ulid WHEN 'source' THEN p.name = j.source
+          WHEN 'action' THEN EXISTS (SELECT FROM tasks t WHERE t.job_id = j.id AND t.state IN ('ready', 'running') AND t.action = p.name)
+          ELSE true END
 )`, id)
 }
 
