@@ -34,6 +34,7 @@ func (r *rig) report(promise string, examples []string) {
 // check looks for what was lost, overtaken, doubled or made up, once all is
 // quiet. The workers may still run.
 func (r *rig) check(ctx context.Context) {
+	r.checkQueue(ctx)
 	for _, c := range sqlChecks {
 		r.report(c.promise, r.violations(ctx, c))
 	}

@@ -27,8 +27,10 @@ type strike struct {
 }
 
 const (
-	people   = 24
-	cliChaos = 3 // of so many submissions one is killed
+	people     = 24
+	cliChaos   = 3 // of so many submissions one is killed
+	roundEvery = 4 * time.Second
+	mostRounds = 60 // of submissions, however long the run is
 )
 
 // cast is who is in the world of a random run. The gone have left the
@@ -48,7 +50,7 @@ func ids(prefix string, n int) []string {
 // randomWorld is an organization with several kinds of resources.
 func randomWorld() world {
 	here, _, poisoned := cast()
-	w := world{Options: quickbitest.Options{
+	w := world{settings: []string{"QUICKBI_RATE=12/s"}, Options: quickbitest.Options{
 		Users: append(here, poisoned...), QAResources: ids("q", 4), QAThemes: ids("t", 2),
 		Workspaces: []quickbitest.Workspace{{ID: "ws1"}, {ID: "ws2"}},
 		Latency:    quickbitest.Duration(30 * time.Millisecond),
@@ -91,12 +93,12 @@ func compare(a, b pair) int {
 func draw(seed uint64, length time.Duration) plan {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	p := plan{workers: 2 + rng.IntN(3)}
-	const roundEvery = 4 * time.Second
-	for round := range max(2, int(length/roundEvery)) {
-		p.submissions = append(p.submissions, drawRound(rng, round, time.Duration(round)*roundEvery*2/3)...)
+	every := max(roundEvery, length/mostRounds)
+	for round := range max(2, int(length/every)) {
+		p.submissions = append(p.submissions, drawRound(rng, round, time.Duration(round)*every)...)
 	}
-	for i := range p.submissions {
-		if rng.IntN(cliChaos) == 0 {
+	for i, s := range p.submissions {
+		if s.name != "" && rng.IntN(cliChaos) == 0 {
 			p.submissions[i].kill = []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM}[rng.IntN(2)]
 			p.submissions[i].after = time.Duration(rng.IntN(150)) * time.Millisecond
 		}
@@ -132,6 +134,9 @@ func drawRound(rng *rand.Rand, round int, at time.Duration) []submission {
 	}
 	if round > 0 && rng.IntN(2) == 0 {
 		s = append(s, submission{at: at, retry: fmt.Sprintf("%d-nightly", round-1)})
+	}
+	if rng.IntN(4) == 0 {
+		s = append(s, submission{at: at + time.Second, cancel: name("nightly")})
 	}
 	return s
 }

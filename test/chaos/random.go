@@ -54,6 +54,7 @@ func random(ctx context.Context, r *rig, o *outcome, length time.Duration) {
 	since := time.Since(last)
 	o.repair = since + r.settle(ctx)
 	r.retryAll(ctx)
+	r.settle(ctx)
 	stopPolling()
 	poller.Wait()
 	r.check(ctx)
@@ -69,10 +70,12 @@ func (r *rig) submitAll(ctx context.Context, start time.Time, all []submission, 
 			return
 		}
 		switch {
-		case s.retry == "":
+		case s.name != "":
 			jobs[s.name] = r.submit(ctx, s)
 		case jobs[s.retry] != "":
 			r.retry(ctx, jobs[s.retry])
+		case jobs[s.cancel] != "":
+			r.ask(ctx, "cancel", jobs[s.cancel])
 		}
 		if s.kill != 0 {
 			r.mu.Lock()
@@ -99,7 +102,6 @@ func (r *rig) retryAll(ctx context.Context) {
 	for _, id := range ids {
 		r.retry(ctx, id)
 	}
-	r.settle(ctx)
 }
 
 // checkEnd follows the end of all programs.

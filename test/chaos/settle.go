@@ -57,8 +57,7 @@ func (r *rig) keepPolling(ctx context.Context) {
 	}
 }
 
-// settle waits until every job has ended and Redis holds no task, and returns
-// how long the former took.
+// settle waits until every job has ended, and returns how long that took.
 func (r *rig) settle(ctx context.Context) time.Duration {
 	start := time.Now()
 	open := 0
@@ -69,21 +68,22 @@ func (r *rig) settle(ctx context.Context) time.Duration {
 	})
 	took := time.Since(start)
 	r.note("settled after %s: %v", took, ended)
-	if !ended {
-		if ctx.Err() == nil {
-			r.find("%s: %d had not ended %s after the last fault; tasks: %s", jobsNotEnded, open, r.patience, r.openTasks(ctx))
-		}
-		return took
+	if !ended && ctx.Err() == nil {
+		r.find("%s: %d had not ended %s after the last fault; tasks: %s", jobsNotEnded, open, r.patience, r.openTasks(ctx))
 	}
+	return took
+}
+
+// checkQueue waits until Redis holds no task.
+func (r *rig) checkQueue(ctx context.Context) {
 	var left []string
 	if !eventually(ctx, emptyLimit, func() bool {
 		var err error
 		left, err = r.queued(ctx)
 		return err == nil && len(left) == 0
 	}) && ctx.Err() == nil {
-		r.find("%d tasks that have ended are in Redis after %s, such as %s", len(left), emptyLimit, left[0])
+		r.find("what has ended leaves nothing in Redis: %d tasks after %s, such as %s", len(left), emptyLimit, left[:min(1, len(left))])
 	}
-	return took
 }
 
 func (r *rig) openTasks(ctx context.Context) string {

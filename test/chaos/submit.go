@@ -23,14 +23,16 @@ type submission struct {
 	rows   []change
 	kill   syscall.Signal // sent to the first attempt; 0 for none
 	after  time.Duration  // that long after it started
-	retry  string         // instead of a file: the name of the submission whose failures are sent again
+
+	// Instead of a file, the name of an earlier submission:
+	retry  string // whose failures are sent again
+	cancel string // that is canceled
 }
 
 const (
 	submitLimit = 60 * time.Second // for one attempt of the command
 	submitTries = 60
 	interrupted = 130
-	refused     = 2
 )
 
 // submit hands a file in until it is accepted, as a nightly script would, and
@@ -65,22 +67,30 @@ func (r *rig) submit(ctx context.Context, s submission) string {
 	return ""
 }
 
-// retry sends the failures of a job again.
-func (r *rig) retry(ctx context.Context, id string) {
+// ask has the product do something about a job until it is done, or refused
+// for a reason that the job may well give: it has ended, or nothing failed.
+func (r *rig) ask(ctx context.Context, args ...string) {
+	args = append(args, "--json")
 	for range submitTries {
-		code, out := r.enqueue(ctx, 0, 0, "retry", id, "--all", "--json", "--requested-by", "chaos")
-		r.note("retrying %s: exit code %d", id, code)
-		if code != unreachable {
-			if code != 0 && code != refused { // refused: nothing to retry
-				r.find("enqueue retry %s ended with code %d: %s", id, code, out)
-			}
+		code, out := r.enqueue(ctx, 0, 0, args...)
+		r.note("enqueue %s: exit code %d", strings.Join(args, " "), code)
+		switch {
+		case code == 0, strings.Contains(out, "nothing_to_retry"), strings.Contains(out, "job_ended"):
+			return
+		case code == unreachable && r.wasDisturbed():
+		default:
+			r.find("enqueue %s ended with code %d: %s", strings.Join(args, " "), code, out)
 			return
 		}
 		if !pause(ctx, restartAfter) {
 			return
 		}
 	}
-	r.find("enqueue retry %s was not accepted in %d attempts", id, submitTries)
+	r.find("enqueue %s was not done in %d attempts", strings.Join(args, " "), submitTries)
+}
+
+func (r *rig) retry(ctx context.Context, id string) {
+	r.ask(ctx, "retry", id, "--all", "--requested-by", "chaos")
 }
 
 // enqueue runs a command to its end, or kills it a while after its start.
