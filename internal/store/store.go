@@ -66,7 +66,7 @@ func New(ctx context.Context, databaseURL string, o Options) (*Store, error) {
 	cfg.ConnConfig.RuntimeParams["timezone"] = "UTC"
 	cfg.ConnConfig.RuntimeParams["application_name"] = "usher"
 	cfg.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		_, err := conn.Exec(ctx, letGo)
+		_, err := conn.Exec(ctx, session)
 		return err
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
@@ -76,11 +76,14 @@ func New(ctx context.Context, databaseURL string, o Options) (*Store, error) {
 	return &Store{pool: pool}, nil
 }
 
-// letGo has Postgres end, within a minute, what a process has left behind that
-// it can no longer hear: locks of rows and the leadership. It is no startup
-// parameter because poolers refuse those that they do not know.
-const letGo = `
-SELECT set_config('idle_in_transaction_session_timeout', '60s', false), set_config('tcp_keepalives_idle', '15', false),
+// session has Postgres end, within a minute, what a process has left behind that
+// it can no longer hear: locks of rows and the leadership. And it has it compile
+// nothing: the statements are short, and their costs, which are guessed from what
+// the largest jobs hold, would have it spend a second on compiling one. These are
+// no startup parameters because poolers refuse those that they do not know.
+const session = `
+SELECT set_config('jit', 'off', false),
+       set_config('idle_in_transaction_session_timeout', '60s', false), set_config('tcp_keepalives_idle', '15', false),
        set_config('tcp_keepalives_interval', '5', false), set_config('tcp_keepalives_count', '3', false)`
 
 // Open is [New], and asks Postgres once, so that a wrong address shows here and
