@@ -92,12 +92,17 @@ func readAnnouncement(ctx context.Context, r *os.File) (a announcement, err erro
 }
 
 func (d *demo) migrate(ctx context.Context) error {
-	if err := d.run(ctx, "worker", "migrate"); err != nil {
-		return err
-	}
 	if d.given {
+		if err := d.run(ctx, "worker", "migrate"); err != nil {
+			return err
+		}
 		return d.checkNoJobs(ctx) // which an older schema may have hidden
 	}
+	if err := d.run(ctx, "worker", "migrate", "--app-role", appRole); err != nil {
+		return err
+	}
+	d.childEnv = append(d.childEnv, databaseSetting+"="+d.appDatabase) // the last one counts
+	d.show("export " + databaseSetting + "=" + quote(d.appDatabase) + "   # a role that cannot rewrite the audit")
 	return nil
 }
 

@@ -20,7 +20,8 @@ import (
 const (
 	databaseSetting = "DATABASE_URL"
 	redisSetting    = "REDIS_URL"
-	database        = "usher" // on a private server
+	database        = "usher"     // on a private server
+	appRole         = "usher_app" // that the programs connect to it as
 )
 
 // lookup returns the value of a variable of our own environment.
@@ -51,6 +52,10 @@ func (d *demo) startServers(ctx context.Context) error {
 	if err := stack.CreateDatabase(ctx, database); err != nil {
 		return err
 	}
+	if err := stack.CreateRole(ctx, appRole); err != nil {
+		return err
+	}
+	d.appDatabase = stack.RoleURL(devstack.Login{Role: appRole, Database: database})
 	d.sayf("private servers on Unix sockets in %s", stack.Dir())
 	urls = servers{database: stack.DatabaseURL(database), redis: stack.RedisURL(0)}
 	d.use(urls)

@@ -25,6 +25,8 @@ type demo struct {
 	childEnv []string
 	given    bool // the servers are not ours
 
+	appDatabase string // of a private server, for the role of the programs
+
 	scenario    *scenario // from the third step on
 	announced   announcement
 	sandbox     sandbox

@@ -176,3 +176,23 @@ func TestAuditExport(t *testing.T) {
 		b.run(append([]string{"audit", "export"}, wrong...)...).want(t, exitUsage)
 	}
 }
+
+// A job whose rows retention dropped is not shown with zeros.
+func TestDroppedJobSaysSo(t *testing.T) {
+	t.Parallel()
+
+	b := setup(t)
+	id := b.submit(threeRows)
+	b.work(allGood)
+	b.tamper("UPDATE jobs SET dropped_at = '2026-08-01'")
+	for _, command := range []string{"status", "results", "failures", "retry"} {
+		b.run(command, id).want(t, exitUsage).says(t, "the rows of job "+id+" were dropped by retention on 2026-08-01")
+		if doc := decode[errorDocument](t, b.run(command, id, "--json").want(t, exitUsage)); doc.Error.Code != "job_dropped" {
+			t.Errorf("%s --json: %+v", command, doc.Error)
+		}
+	}
+	if list := b.run("jobs").want(t, exitOK).out; !strings.Contains(list, "completed, rows dropped") {
+		t.Errorf("jobs says\n%s", list)
+	}
+	b.run("jobs", "--before", id).want(t, exitOK)
+}

@@ -58,6 +58,13 @@ func newPostgres(at site, spec postgresSpec) *Server {
 // stack has one database, postgres, meant for maintenance.
 func (s *Stack) DatabaseURL(db string) string { return databaseURL(place{s.dir, s.ports.postgres}, db) }
 
+// Login names a database and the role to connect to it as.
+type Login struct{ Role, Database string }
+
+// RoleURL returns the URL of a database of s for a role other than the
+// superuser.
+func (s *Stack) RoleURL(l Login) string { return roleURL(place{s.dir, s.ports.postgres}, l) }
+
 // place is where a Postgres has its socket, and the port that names it.
 type place struct {
 	dir  string
@@ -65,9 +72,18 @@ type place struct {
 }
 
 func databaseURL(at place, db string) string {
+	return roleURL(at, Login{Role: postgresName, Database: db})
+}
+
+func roleURL(at place, l Login) string {
 	query := url.Values{"host": {at.dir}, "port": {strconv.Itoa(cmp.Or(at.port, postgresPort))}}
-	u := url.URL{Scheme: "postgres", User: url.User(postgresName), Path: "/" + db, RawQuery: query.Encode()}
+	u := url.URL{Scheme: "postgres", User: url.User(l.Role), Path: "/" + l.Database, RawQuery: query.Encode()}
 	return u.String()
+}
+
+// CreateRole makes a role that may log in and has no other right.
+func (s *Stack) CreateRole(ctx context.Context, name string) error {
+	return s.admin(ctx, "CREATE ROLE "+quoted(name)+" LOGIN")
 }
 
 // CreateDatabase makes an empty database.
