@@ -34,7 +34,7 @@ func zombie(ctx context.Context, r *rig, o *outcome, _ time.Duration) {
 	if !eventually(ctx, zombieWait, func() bool { return len(r.sandbox.Calls()) >= 2*few }) {
 		_, err := r.sql.Exec(ctx, `UPDATE tasks SET claimed_until = now() - interval '1 second' WHERE state = 'running'`)
 		r.must(err)
-		r.note("claims ended by hand")
+		r.notef("claims ended by hand")
 	}
 	r.arrived(ctx, 2*few)
 	thaw()
@@ -118,7 +118,7 @@ func killed(ctx context.Context, r *rig, o *outcome, _ time.Duration) {
 	r.must(r.sql.QueryRow(ctx, takeUp, at).Scan(&never, &took, &tasks))
 	o.figures = append(o.figures, fmt.Sprintf("the %d tasks of the killed worker were taken up within %.1f s", tasks, took))
 	if never > 0 || took > takeUpLimit.Seconds() || tasks == 0 {
-		r.find("the %d tasks of a killed worker were taken up within %.1f s, %d of them never; want %s", tasks, took, never, takeUpLimit)
+		r.findf("the %d tasks of a killed worker were taken up within %.1f s, %d of them never; want %s", tasks, took, never, takeUpLimit)
 	}
 }
 
@@ -152,7 +152,7 @@ func flush(ctx context.Context, r *rig, o *outcome, _ time.Duration) {
 	twice := r.count(ctx, `SELECT count(*) - count(DISTINCT (job_id, task_no)) FROM calls`)
 	o.figures = append(o.figures, fmt.Sprintf("every task was in Redis again after %.1f s; %d tasks done, %d calls repeated", repaired.Seconds(), done, twice))
 	if repaired > repairLimit || done != flushTasks || twice > 0 {
-		r.find("after FLUSHALL %d of %d tasks ended, %d calls were repeated, Redis was whole again after %s; want all, none, %s",
+		r.findf("after FLUSHALL %d of %d tasks ended, %d calls were repeated, Redis was whole again after %s; want all, none, %s",
 			done, flushTasks, twice, repaired, repairLimit)
 	}
 }
@@ -175,7 +175,7 @@ func oppositeWorld() world {
 
 func opposite(ctx context.Context, r *rig, o *outcome, _ time.Duration) {
 	rng := rand.New(rand.NewPCG(o.seed, 3))
-	var pairs, half []pair
+	pairs, half := make([]pair, 0, oppositeUsers*oppositeResources), make([]pair, 0, oppositeUsers*oppositeResources/2)
 	var order []int
 	for i, user := range ids("u", oppositeUsers) {
 		if i%block == 0 {

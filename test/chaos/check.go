@@ -24,10 +24,10 @@ const some = 3
 func (r *rig) report(promise string, examples []string) {
 	for i, example := range examples {
 		if i == some {
-			r.find("%s: and %d more", promise, len(examples)-some)
+			r.findf("%s: and %d more", promise, len(examples)-some)
 			return
 		}
-		r.find("%s: %s", promise, example)
+		r.findf("%s: %s", promise, example)
 	}
 }
 
@@ -40,7 +40,7 @@ func (r *rig) check(ctx context.Context) {
 	}
 	results, err := r.results(ctx)
 	if err != nil {
-		r.find("reading the results: %v", err)
+		r.findf("reading the results: %v", err)
 		return
 	}
 	calls := r.sandbox.Calls()
@@ -208,7 +208,7 @@ func (r *rig) checkAudit(ctx context.Context) {
 		return
 	}
 	if code, out := r.enqueue(ctx, 0, 0, "audit", "verify", "--json"); code != 0 {
-		r.find("the audit is intact: exit code %d: %s", code, out)
+		r.findf("the audit is intact: exit code %d: %s", code, out)
 	}
 }
 
@@ -233,13 +233,13 @@ func (r *rig) checkLeftBehind(ctx context.Context) {
 	r.report("no connection to Redis is left", clients)
 	logs, err := filepath.Glob(r.file("*.log"))
 	if err != nil {
-		r.find("listing logs: %v", err)
+		r.findf("listing logs: %v", err)
 	}
 	for _, log := range logs {
 		text, err := os.ReadFile(filepath.Clean(log))
 		for _, bad := range []string{"WARNING: DATA RACE", "panic:", "fatal error:"} {
 			if err != nil || strings.Contains(string(text), bad) {
-				r.find("%s says %q (%v)", filepath.Base(log), bad, err)
+				r.findf("%s says %q (%v)", filepath.Base(log), bad, err)
 			}
 		}
 	}

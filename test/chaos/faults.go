@@ -84,7 +84,7 @@ func drawFaults(rng *rand.Rand, length time.Duration) [][]strike {
 	targets := []target{workers, theRedis, thePostgres, theAPI}
 	rng.Shuffle(len(targets), func(i, j int) { targets[i], targets[j] = targets[j], targets[i] })
 	targets = targets[:1+rng.IntN(len(targets))]
-	var out [][]strike
+	out := make([][]strike, 0, len(targets))
 	for _, t := range targets {
 		candidates := slices.DeleteFunc(faults(), func(f fault) bool { return f.hits != t || f.length > length })
 		var list []strike
@@ -175,8 +175,8 @@ func killPostgres(ctx context.Context, r *ruin) error {
 // ill has the API go wrong for a while.
 func ill(d time.Duration, f quickbitest.Fault) func(context.Context, *ruin) error {
 	return func(ctx context.Context, r *ruin) error {
-		err := r.rig.ill(f)
+		err := r.ill(f)
 		pause(ctx, d)
-		return errors.Join(err, r.rig.ill())
+		return errors.Join(err, r.ill())
 	}
 }

@@ -54,7 +54,7 @@ func (r *rig) man(ctx context.Context, prefix string, n int) *fleet {
 func (m *member) live(ctx context.Context) {
 	for ctx.Err() == nil {
 		if err := m.start(); err != nil {
-			m.rig.find("a worker cannot be started: %v", err)
+			m.rig.findf("a worker cannot be started: %v", err)
 			return
 		}
 		select {
@@ -83,7 +83,7 @@ func (m *member) start() (err error) {
 	}
 	m.p, err = launch(c)
 	if err == nil {
-		m.rig.note("%s.%d runs as process %d", m.name, m.lives, m.p.cmd.Process.Pid)
+		m.rig.notef("%s.%d runs as process %d", m.name, m.lives, m.p.cmd.Process.Pid)
 	}
 	return err
 }
@@ -102,14 +102,14 @@ const unreachable = 11
 func (m *member) judge(code int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.rig.note("%s.%d ended with code %d (struck by %v)", m.name, m.lives, code, m.struck)
+	m.rig.notef("%s.%d ended with code %d (struck by %v)", m.name, m.lives, code, m.struck)
 	unready := code == -1 && time.Since(m.born) < readyAfter // it had not learnt to listen yet
 	switch {
 	case m.struck == syscall.SIGKILL, m.struck == syscall.SIGTERM && unready, m.rig.wasDisturbed() && (code == unreachable || m.struck == syscall.SIGTERM && code == 1):
 	case m.struck == syscall.SIGTERM && code != 0:
-		m.rig.find("worker %s.%d ended with code %d after SIGTERM, want 0", m.name, m.lives, code)
+		m.rig.findf("worker %s.%d ended with code %d after SIGTERM, want 0", m.name, m.lives, code)
 	case m.struck == 0:
-		m.rig.find("worker %s.%d ended by itself with code %d", m.name, m.lives, code)
+		m.rig.findf("worker %s.%d ended by itself with code %d", m.name, m.lives, code)
 	}
 }
 
@@ -150,9 +150,9 @@ func (m *member) retire() {
 	code, inTime := m.p.wait(endLimit)
 	switch {
 	case !inTime:
-		m.rig.find("worker %s did not end within %s of the last SIGTERM", m.program(), endLimit)
+		m.rig.findf("worker %s did not end within %s of the last SIGTERM", m.program(), endLimit)
 	case code != 0:
-		m.rig.find("worker %s ended with code %d after the last SIGTERM, want 0", m.program(), code)
+		m.rig.findf("worker %s ended with code %d after the last SIGTERM, want 0", m.program(), code)
 	}
 }
 

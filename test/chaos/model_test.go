@@ -35,7 +35,8 @@ func TestSettled(t *testing.T) {
 		{
 			"a retry ranks with its first attempt",
 			[]result{about(1, 1, grant, "2098-01-01", "failed"), about(2, 2, revoke, "", "succeeded"), about(3, 1, grant, "2098-01-01", "succeeded")},
-			[]string{""}, false,
+			[]string{""},
+			false,
 		},
 	}
 	for _, tt := range tests {
@@ -57,8 +58,10 @@ func TestWrites(t *testing.T) {
 		"OperationType": "0", "UserIds": "u1,u2", "LlmCubes": "q1", "LlmCubeThemes": "t1",
 	}})
 	want := []change{
-		{pair: pair{"u1", qaResource, "q1"}, op: grant}, {pair: pair{"u2", qaResource, "q1"}, op: grant},
-		{pair: pair{"u1", qaTheme, "t1"}, op: grant}, {pair: pair{"u2", qaTheme, "t1"}, op: grant},
+		{pair: pair{"u1", qaResource, "q1"}, op: grant},
+		{pair: pair{"u2", qaResource, "q1"}, op: grant},
+		{pair: pair{"u1", qaTheme, "t1"}, op: grant},
+		{pair: pair{"u2", qaTheme, "t1"}, op: grant},
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(change{}, pair{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -79,7 +82,7 @@ func TestSeedDecides(t *testing.T) {
 		}
 		return out
 	}
-	one, again, other := draw(7, time.Minute), draw(7, time.Minute), draw(8, time.Minute)
+	one, again, other := draw(7, 12*time.Second), draw(7, 12*time.Second), draw(8, 12*time.Second)
 	opt := cmp.AllowUnexported(submission{}, change{}, pair{})
 	if diff := cmp.Diff(one.submissions, again.submissions, opt) + cmp.Diff(names(one), names(again)); diff != "" {
 		t.Errorf("one seed makes two plans (-first +second):\n%s", diff)

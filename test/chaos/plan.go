@@ -81,7 +81,7 @@ func everyPair() []pair {
 			}
 		}
 	}
-	slices.SortFunc(out, func(a, b pair) int { return compare(a, b) })
+	slices.SortFunc(out, compare)
 	return out
 }
 

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -38,11 +37,11 @@ func random(ctx context.Context, r *rig, o *outcome, length time.Duration) {
 				if late := time.Since(start) > length; late || !pause(ctx, s.at-time.Since(start)) {
 					return
 				}
-				r.note("fault: %s", s.fault.name)
+				r.notef("fault: %s", s.fault.name)
 				if err := s.fault.strike(ctx, &ruin{rig: r, fleet: fleet, Rand: rand.New(rand.NewPCG(s.seed, 2))}); err != nil {
-					r.find("the suite could not carry out %q: %v", s.fault.name, err)
+					r.findf("the suite could not carry out %q: %v", s.fault.name, err)
 				}
-				r.note("over: %s", s.fault.name)
+				r.notef("over: %s", s.fault.name)
 				mu.Lock()
 				o.injected[s.fault.name]++
 				o.last, last = s.fault.name, time.Now()
@@ -79,7 +78,7 @@ func (r *rig) submitAll(ctx context.Context, start time.Time, all []submission, 
 		}
 		if s.kill != 0 {
 			r.mu.Lock()
-			o.injected[fmt.Sprintf("enqueue: %s", killing[s.kill])]++
+			o.injected["enqueue: "+killing[s.kill]]++
 			r.mu.Unlock()
 		}
 	}
@@ -90,7 +89,7 @@ func (r *rig) submitAll(ctx context.Context, start time.Time, all []submission, 
 func (r *rig) retryAll(ctx context.Context) {
 	rows, err := r.sql.Query(ctx, `SELECT ulid FROM jobs WHERE parent_id IS NULL ORDER BY id LIMIT 2`)
 	if err != nil {
-		r.find("listing jobs: %v", err)
+		r.findf("listing jobs: %v", err)
 		return
 	}
 	var ids []string

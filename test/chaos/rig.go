@@ -122,8 +122,8 @@ func (r *rig) env(name string) []string {
 
 func (r *rig) file(name string) string { return filepath.Join(r.dir, name) }
 
-// note writes what happens, and when, into the log of the run.
-func (r *rig) note(format string, args ...any) {
+// notef writes what happens, and when, into the log of the run.
+func (r *rig) notef(format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	fmt.Fprintf(r.log, "%7.3f %s\n", time.Since(r.began).Seconds(), fmt.Sprintf(format, args...))
@@ -132,10 +132,10 @@ func (r *rig) note(format string, args ...any) {
 // most is how many findings of a run are told.
 const most = 40
 
-// find takes down that the product broke its word.
-func (r *rig) find(format string, args ...any) {
+// findf takes down that the product broke its word.
+func (r *rig) findf(format string, args ...any) {
 	finding := fmt.Sprintf(format, args...)
-	r.note("FINDING: %s", finding)
+	r.notef("FINDING: %s", finding)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.findings) < most {

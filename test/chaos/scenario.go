@@ -82,14 +82,14 @@ func (r *rig) conclude(ctx context.Context, o *outcome, fleets ...*fleet) {
 // await waits for a state without which a scenario proves nothing.
 func (r *rig) await(ctx context.Context, what string, cond func() bool) {
 	if !eventually(ctx, settleLimit, cond) && ctx.Err() == nil {
-		r.find("the suite waited for nothing: %s", what)
+		r.findf("the suite waited for nothing: %s", what)
 	}
 }
 
 // count runs a query whose answer is one number; while Postgres cannot answer
 // it is -1.
-func (r *rig) count(ctx context.Context, query string, args ...any) (n int) {
-	if err := r.sql.QueryRow(ctx, query, args...).Scan(&n); err != nil {
+func (r *rig) count(ctx context.Context, query string) (n int) {
+	if err := r.sql.QueryRow(ctx, query).Scan(&n); err != nil {
 		return -1
 	}
 	return n
@@ -120,6 +120,6 @@ func slowly(d time.Duration) quickbitest.Fault {
 // must ends the run's pretence when the suite itself fails.
 func (r *rig) must(err error) {
 	if err != nil {
-		r.find("the suite failed: %v", err)
+		r.findf("the suite failed: %v", err)
 	}
 }

@@ -33,16 +33,16 @@ func (r *rig) poll(ctx context.Context) (open int, err error) {
 		sum := 0
 		for _, n := range parts {
 			if sum += n; n < 0 {
-				r.find("job %s has a negative count: %+v", j.ID, c)
+				r.findf("job %s has a negative count: %+v", j.ID, c)
 			}
 		}
 		if sum != c.Total {
-			r.find("the counts of job %s add up to %d of %d rows: %+v", j.ID, sum, c.Total, c)
+			r.findf("the counts of job %s add up to %d of %d rows: %+v", j.ID, sum, c.Total, c)
 		}
 		if !j.Status.Final() {
 			open++
 		} else if c.Pending > 0 {
-			r.find("job %s is %s with %d rows pending", j.ID, j.Status, c.Pending)
+			r.findf("job %s is %s with %d rows pending", j.ID, j.Status, c.Pending)
 		}
 	}
 	return open, nil
@@ -52,7 +52,7 @@ func (r *rig) poll(ctx context.Context) (open int, err error) {
 func (r *rig) keepPolling(ctx context.Context) {
 	for pause(ctx, pollEvery) {
 		if _, err := r.poll(ctx); err != nil && !errors.Is(err, store.ErrUnavailable) && ctx.Err() == nil {
-			r.note("poll: %v", err)
+			r.notef("poll: %v", err)
 		}
 	}
 }
@@ -67,9 +67,9 @@ func (r *rig) settle(ctx context.Context) time.Duration {
 		return err == nil && open == 0
 	})
 	took := time.Since(start)
-	r.note("settled after %s: %v", took, ended)
+	r.notef("settled after %s: %v", took, ended)
 	if !ended && ctx.Err() == nil {
-		r.find("%s: %d had not ended %s after the last fault; tasks: %s", jobsNotEnded, open, r.patience, r.openTasks(ctx))
+		r.findf("%s: %d had not ended %s after the last fault; tasks: %s", jobsNotEnded, open, r.patience, r.openTasks(ctx))
 	}
 	return took
 }
@@ -82,14 +82,14 @@ func (r *rig) checkQueue(ctx context.Context) {
 		left, err = r.queued(ctx)
 		return err == nil && len(left) == 0
 	}) && ctx.Err() == nil {
-		r.find("what has ended leaves nothing in Redis: %d tasks after %s, such as %s", len(left), emptyLimit, left[:min(1, len(left))])
+		r.findf("what has ended leaves nothing in Redis: %d tasks after %s, such as %s", len(left), emptyLimit, left[:min(1, len(left))])
 	}
 }
 
 func (r *rig) openTasks(ctx context.Context) string {
 	var text string
 	err := r.sql.QueryRow(ctx, `SELECT coalesce(string_agg(format('%s-%s %s@%s due %s', job_id, no, state, generation, due_at - now()), '; '), 'none')
-		FROM (SELECT * FROM tasks WHERE state IN ('ready', 'running') LIMIT 5) t`).Scan(&text)
+		FROM (SELECT job_id, no, state, generation, due_at FROM tasks WHERE state IN ('ready', 'running') LIMIT 5) t`).Scan(&text)
 	if err != nil {
 		return err.Error()
 	}

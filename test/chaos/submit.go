@@ -40,7 +40,7 @@ const (
 func (r *rig) submit(ctx context.Context, s submission) string {
 	path := r.file(s.name + ".csv")
 	if err := r.write(path, s); err != nil {
-		r.find("writing a file: %v", err)
+		r.findf("writing a file: %v", err)
 		return ""
 	}
 	args := []string{"csv", path, "--json", "--lane", s.lane, "--source", s.source, "--key", s.name, "--requested-by", "chaos"}
@@ -50,20 +50,21 @@ func (r *rig) submit(ctx context.Context, s submission) string {
 			kill = 0
 		}
 		code, out := r.enqueue(ctx, kill, s.after, args...)
-		r.note("submitting %s (%d rows, %s): exit code %d", s.name, len(s.rows), s.lane, code)
+		r.notef("submitting %s (%d rows, %s): exit code %d", s.name, len(s.rows), s.lane, code)
 		switch {
 		case code == 0:
 			return jobID(out)
 		case ctx.Err() != nil:
 			return ""
 		case kill != 0, code == unreachable && r.wasDisturbed(), code == interrupted:
+		case r.wasDisturbed() && strings.Contains(out, "the job was accepted as"): // and could not be shown any more
 		default:
-			r.find("enqueue csv %s ended with code %d: %s", s.name, code, out)
+			r.findf("enqueue csv %s ended with code %d: %s", s.name, code, out)
 			return ""
 		}
 		pause(ctx, restartAfter)
 	}
-	r.find("enqueue csv %s was not accepted in %d attempts", s.name, submitTries)
+	r.findf("enqueue csv %s was not accepted in %d attempts", s.name, submitTries)
 	return ""
 }
 
@@ -73,20 +74,20 @@ func (r *rig) ask(ctx context.Context, args ...string) {
 	args = append(args, "--json")
 	for range submitTries {
 		code, out := r.enqueue(ctx, 0, 0, args...)
-		r.note("enqueue %s: exit code %d", strings.Join(args, " "), code)
+		r.notef("enqueue %s: exit code %d", strings.Join(args, " "), code)
 		switch {
 		case code == 0, strings.Contains(out, "nothing_to_retry"), strings.Contains(out, "job_ended"):
 			return
 		case code == unreachable && r.wasDisturbed():
 		default:
-			r.find("enqueue %s ended with code %d: %s", strings.Join(args, " "), code, out)
+			r.findf("enqueue %s ended with code %d: %s", strings.Join(args, " "), code, out)
 			return
 		}
 		if !pause(ctx, restartAfter) {
 			return
 		}
 	}
-	r.find("enqueue %s was not done in %d attempts", strings.Join(args, " "), submitTries)
+	r.findf("enqueue %s was not done in %d attempts", strings.Join(args, " "), submitTries)
 }
 
 func (r *rig) retry(ctx context.Context, id string) {
@@ -110,7 +111,7 @@ func (r *rig) enqueue(ctx context.Context, kill syscall.Signal, after time.Durat
 	}
 	code, inTime := p.wait(submitLimit)
 	if !inTime {
-		r.find("enqueue %s did not end within %s", strings.Join(args, " "), submitLimit)
+		r.findf("enqueue %s did not end within %s", strings.Join(args, " "), submitLimit)
 	}
 	text, err := os.ReadFile(filepath.Clean(out.Name()))
 	if err != nil {
