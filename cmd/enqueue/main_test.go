@@ -168,6 +168,9 @@ func (b *bench) submit(content string, args ...string) string {
 func (b *bench) work(judge func(principal string) *store.Exception) {
 	b.t.Helper()
 	ctx := b.t.Context()
+	if _, err := b.store.Beat(ctx, store.Heartbeat{Worker: "w", For: time.Hour}); err != nil {
+		b.t.Fatal(err)
+	}
 	due, err := b.store.DueTasks(ctx, -time.Second, store.TaskRef{}, 10_000)
 	if err != nil {
 		b.t.Fatal(err)
