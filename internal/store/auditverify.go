@@ -120,13 +120,13 @@ type sealCheck struct {
 // link checks a seal against the one before it, and says whether its rows are
 // to be read.
 func (c *auditCheck) link(s Seal) (sealCheck, bool) {
-	s2 := sealCheck{Seal: s, finding: Finding{Table: "audit_seals", Seal: s.No, To: &s.SealedAt}}
+	check := sealCheck{Seal: s, finding: Finding{Table: "audit_seals", Seal: s.No, To: &s.SealedAt}}
 	if c.report.Seals > 0 {
 		from := c.prev.SealedAt
-		s2.finding.From = &from
+		check.finding.From = &from
 	}
 	found := func(kind FindingKind) {
-		f := s2.finding
+		f := check.finding
 		f.Kind = kind
 		c.report.add(f)
 	}
@@ -135,7 +135,7 @@ func (c *auditCheck) link(s Seal) (sealCheck, bool) {
 	} else if s.After != c.prev.Upto || s.Upto <= s.After || !bytes.Equal(s.Prev, c.prev.Hash) {
 		found(LinkBroken)
 	}
-	if !bytes.Equal(s.Hash, s.sum()) || json.Unmarshal([]byte(s.Entries), &s2.entries) != nil {
+	if !bytes.Equal(s.Hash, s.sum()) || json.Unmarshal([]byte(s.Entries), &check.entries) != nil {
 		found(SealChanged)
 	}
 	at := s.Checkpoint()
@@ -143,7 +143,7 @@ func (c *auditCheck) link(s Seal) (sealCheck, bool) {
 	c.report.Head = &at
 	first := c.report.Seals == 0
 	c.report.Seals++
-	return s2, (c.query.From.IsZero() || !s.SealedAt.Before(c.query.From)) &&
+	return check, (c.query.From.IsZero() || !s.SealedAt.Before(c.query.From)) &&
 		(c.query.To.IsZero() || first || c.prev.SealedAt.Before(c.query.To))
 }
 

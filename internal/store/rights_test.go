@@ -57,7 +57,7 @@ func TestAuditCannotBeRewrittenByThePrograms(t *testing.T) {
 			if table == "audit_seals" && strings.Contains(sql, month) {
 				continue
 			}
-			if _, err := conn.Exec(t.Context(), sql); err == nil || !strings.Contains(err.Error(), "42501") {
+			if _, err := conn.Exec(t.Context(), sql); !lacksRight(err) {
 				t.Errorf("%s as the role of the programs: %v, want it refused for lack of rights", sql, err)
 			}
 			if strings.HasPrefix(sql, "DROP") || strings.HasPrefix(sql, "ALTER") || strings.HasPrefix(sql, "INSERT") {
@@ -69,7 +69,7 @@ func TestAuditCannotBeRewrittenByThePrograms(t *testing.T) {
 		}
 	}
 	for _, sql := range []string{"SELECT setval('audit_no', 1)", "SELECT nextval('job_no')", "DELETE FROM jobs", "DELETE FROM tasks", "UPDATE goose_db_version SET version_id = 1"} {
-		if _, err := conn.Exec(t.Context(), sql); err == nil || !strings.Contains(err.Error(), "42501") {
+		if _, err := conn.Exec(t.Context(), sql); !lacksRight(err) {
 			t.Errorf("%s: %v, want it refused", sql, err)
 		}
 	}
@@ -89,4 +89,10 @@ func TestRolesThatNothingCanBeKeptFrom(t *testing.T) {
 	if why, err := w.MayRewriteAudit(t.Context()); why != "is a superuser" || err != nil {
 		t.Errorf("MayRewriteAudit of a superuser = %q, %v", why, err)
 	}
+}
+
+// lacksRight reports whether Postgres refused for want of a right, not a trigger
+// of ours.
+func lacksRight(err error) bool {
+	return err != nil && (strings.Contains(err.Error(), "permission denied") || strings.Contains(err.Error(), "must be owner"))
 }
