@@ -15,7 +15,7 @@ import (
 // before a detail was recorded agree with whatever the job says.
 const submissions = `
 DECLARE submissions NO SCROLL CURSOR FOR
-SELECT coalesce(j.id, a.job_id, 0), coalesce(j.ulid, a.job_id::text, ''), a.at, a.detail ->> 'changes_sha256', coalesce(j.rows, 0), a.id IS NOT NULL AND j.id IS NOT NULL
+SELECT coalesce(j.id, a.job_id, 0), coalesce(j.ulid, a.job_id::text, ''), a.at, a.detail ->> 'changes_sha256', CASE WHEN a.detail ->> 'rows' ~ '^\d{1,9}$' THEN (a.detail ->> 'rows')::int ELSE coalesce(j.rows, 0) END, a.id IS NOT NULL AND j.id IS NOT NULL
        AND j.requested_by = a.actor
        AND j.ulid = coalesce(a.detail ->> 'id', j.ulid)
        AND j.source = coalesce(a.detail ->> 'source', j.source)

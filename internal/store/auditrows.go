@@ -23,7 +23,9 @@ type audited struct {
 }
 
 // What a row is hashed as is the text of a JSON array of its columns: JSON has
-// one way to write a time without a zone, a number and a text.
+// one way to write a time without a zone, a number and a text. The text of a row
+// that was sealed never changes. A column that a later migration adds is null in
+// such rows, and joins the array only where it is not null.
 var auditedTables = []audited{
 	{"answers", "no", jobMonth, `no, job_id, call_id, class, http_status, api_code, message, request_id, result,
 		extract(epoch FROM took), answered_at AT TIME ZONE 'UTC'`},

@@ -7,7 +7,8 @@ import (
 	"strconv"
 )
 
-// changeRow is a row of changes as it is digested: every column, in order.
+// changeRow is a row of changes as it is digested: every column, in order. One
+// that is added later may be in the text only where it is not null.
 type changeRow struct {
 	Job           int64
 	No            int

@@ -2,7 +2,6 @@ package store_test
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -234,10 +233,11 @@ func TestForgeriesAreFound(t *testing.T) { //nolint:tparallel // the forgeries s
 			for _, finding := range report.Findings {
 				got = append(got, string(finding.Kind)+" "+finding.Table)
 			}
-			for _, want := range f.want {
-				if report.Intact || !slices.Contains(got, want) {
-					t.Errorf("found %v, want %s", got, want)
-				}
+			if strings.Contains(f.name, "audit") { // it shows where it is used, too
+				got = got[:min(1, len(got))]
+			}
+			if diff := cmp.Diff(f.want, got); diff != "" || report.Intact {
+				t.Errorf("findings (-want +got):\n%s", diff)
 			}
 		})
 	}
