@@ -36,7 +36,7 @@ func (w *Worker) reconcile(ctx context.Context) {
 		return
 	}
 	for {
-		if _, err := w.store.AsLeader(ctx, w.sweep); !w.gate.excuses(ctx, err) {
+		if _, err := w.store.AsLeader(ctx, w.lead); !w.gate.excuses(ctx, err) {
 			w.complain(err)
 		}
 		next := w.options.Sweep
@@ -61,6 +61,11 @@ func (w *Worker) complain(err error) {
 // secondLook is how long a task must look stuck to be taken for it.
 func (w *Worker) secondLook() time.Duration { return w.options.Sweep / 3 }
 
+// lead is one round of the leader. The audit is sealed also while Redis is away.
+func (w *Worker) lead(ctx context.Context) error {
+	return errors.Join(w.sweep(ctx), w.keepAudit(ctx))
+}
+
 // sweep is one round of repair. Everything in it is compare and set, so a round
 // that runs beside another, or beside the workers, does no harm.
 func (w *Worker) sweep(ctx context.Context) error {
@@ -74,7 +79,7 @@ func (w *Worker) sweep(ctx context.Context) error {
 	for _, job := range ended {
 		done.add(store.JobEnded, job, 1)
 	}
-	return errors.Join(err, endErr, w.note(ctx, done), w.keepAudit(ctx))
+	return errors.Join(err, endErr, w.note(ctx, done))
 }
 
 // mendQueue brings Redis into line with Postgres. It stops at the first error,
