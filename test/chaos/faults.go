@@ -145,7 +145,7 @@ func (r *ruin) away(ctx context.Context, d time.Duration, begin, end func() erro
 func cut(w wire, d time.Duration) func(context.Context, *ruin) error {
 	return func(ctx context.Context, r *ruin) error {
 		p := w(r.rig)
-		return r.away(ctx, d, func() error { p.Stop(); return nil }, p.Start)
+		return r.away(ctx, d, func() error { p.Stop(); return nil }, p.start)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 
 const (
 	restartAfter = 300 * time.Millisecond
-	readyAfter   = 3 * time.Second  // a worker minds signals
+	readyAfter   = 10 * time.Second // a worker minds signals
 	endLimit     = 30 * time.Second // for a worker that was asked to end
 )
 

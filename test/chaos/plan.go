@@ -34,10 +34,11 @@ const (
 )
 
 // cast is who is in the world of a random run. The gone have left the
-// organization; whoever is poisoned cannot be given anything.
-func cast() (here, gone, poisoned []string) {
-	return ids("u", people), ids("gone", 2), ids("poison", 2)
-}
+// organization, and have every call refused that holds one of them.
+func cast() (here, gone []string) { return ids("u", people), ids("gone", 4) }
+
+// deleted is a Q&A resource that is no more: its changes fail alone.
+const deleted = "deleted"
 
 func ids(prefix string, n int) []string {
 	out := make([]string, n)
@@ -49,15 +50,11 @@ func ids(prefix string, n int) []string {
 
 // randomWorld is an organization with several kinds of resources.
 func randomWorld() world {
-	here, _, poisoned := cast()
+	here, _ := cast()
 	w := world{settings: []string{"QUICKBI_RATE=12/s"}, Options: quickbitest.Options{
-		Users: append(here, poisoned...), QAResources: ids("q", 4), QAThemes: ids("t", 2),
+		Users: here, QAResources: ids("q", 4), QAThemes: ids("t", 2),
 		Workspaces: []quickbitest.Workspace{{ID: "ws1"}, {ID: "ws2"}},
-		Latency:    quickbitest.Duration(30 * time.Millisecond),
-		Faults: []quickbitest.Fault{
-			quickbitest.Poison(poisoned[0]),
-			{Kind: quickbitest.Rows, Match: quickbitest.Match{Users: poisoned[1:]}},
-		},
+		Latency: quickbitest.Duration(30 * time.Millisecond), MissingUser: quickbitest.MissingRefusal,
 	}}
 	for _, id := range ids("d", 3) {
 		w.Works = append(w.Works, quickbitest.Work{ID: id, Type: dashboard})
@@ -70,11 +67,11 @@ func randomWorld() world {
 
 // everyPair lists all pairs of the world of a random run.
 func everyPair() []pair {
-	here, gone, poisoned := cast()
+	here, gone := cast()
 	var out []pair
-	for _, user := range slices.Concat(here, gone, poisoned) {
+	for _, user := range slices.Concat(here, gone) {
 		for kind, list := range map[string][]string{
-			qaResource: ids("q", 4), qaTheme: ids("t", 2), dashboard: ids("d", 3), share: ids("p", 2), workspace: ids("ws", 2),
+			qaResource: append(ids("q", 4), deleted), qaTheme: ids("t", 2), dashboard: ids("d", 3), share: ids("p", 2), workspace: ids("ws", 2),
 		} {
 			for _, id := range list {
 				out = append(out, pair{user, kind, id})

@@ -4,10 +4,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
 	"strings"
+	"time"
 
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
 	"github.com/rs/zerolog"
@@ -46,10 +48,22 @@ func (p *proxy) poison(toxic string, directions ...string) error {
 	return nil
 }
 
+// start lets connections through again. Somebody who looks for a free port may
+// hold ours for a moment.
+func (p *proxy) start() (err error) {
+	for range 20 {
+		if err = p.Start(); err == nil || errors.Is(err, toxiproxy.ErrProxyAlreadyStarted) {
+			return nil
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return err
+}
+
 // heal ends whatever was done to the proxy. Connections that went through it
 // while it was ill are cut.
 func (p *proxy) heal(ctx context.Context) error {
 	p.Stop()
 	p.Toxics.ResetToxics(ctx)
-	return p.Start()
+	return p.start()
 }

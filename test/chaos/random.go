@@ -52,8 +52,10 @@ func random(ctx context.Context, r *rig, o *outcome, length time.Duration) {
 	busy.Wait()
 	since := time.Since(last)
 	o.repair = since + r.settle(ctx)
-	r.retryAll(ctx)
-	r.settle(ctx)
+	if o.repair < r.patience { // else it is hopeless
+		r.retryAll(ctx)
+		r.settle(ctx)
+	}
 	stopPolling()
 	poller.Wait()
 	r.check(ctx)

@@ -32,7 +32,6 @@ type rig struct {
 	stack    *devstack.Stack
 	sandbox  *quickbitest.Server
 	api      *httptest.Server
-	ills     []quickbitest.Fault // of the world: in place all the time
 	postgres *proxy
 	redis    *proxy
 	sql      *pgxpool.Pool // past the proxy
@@ -58,7 +57,7 @@ type world struct {
 
 // newRig starts the servers and migrates.
 func newRig(ctx context.Context, p programs, dir string, w world) (*rig, error) {
-	r := &rig{programs: p, dir: dir, began: time.Now(), ills: w.Faults, asked: map[change]bool{}, patience: settleLimit}
+	r := &rig{programs: p, dir: dir, began: time.Now(), asked: map[change]bool{}, patience: settleLimit}
 	r.settings = append([]string{
 		"QUICKBI_RATE=50/s", "QUICKBI_TIMEOUT=3s", "WORKER_LEASE=6s", "WORKER_ALIVE=3s", "WORKER_DRAIN=5s", "WORKER_SWEEP=1s",
 		"WORKER_CONCURRENCY=8", "WORKER_PROBE_FIRST=1s", "WORKER_PROBE_MOST=2s", "WORKER_LISTEN=127.0.0.1:0",
@@ -143,10 +142,10 @@ func (r *rig) findf(format string, args ...any) {
 	}
 }
 
-// ill has calls of the API go wrong; with no faults it is as well as its world.
+// ill has calls of the API go wrong; with no faults it is well.
 func (r *rig) ill(faults ...quickbitest.Fault) error {
 	r.sandbox.ClearFaults()
-	return r.sandbox.AddFaults(append(faults, r.ills...)...)
+	return r.sandbox.AddFaults(faults...)
 }
 
 // disturb says that a store is away, or was until now: programs may say so and
