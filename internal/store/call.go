@@ -22,13 +22,18 @@ const (
 	enterGate = `SELECT pg_advisory_xact_lock_shared($1)`
 )
 
+// othersMeaning is true of an older task o that would undo what task t does, or
+// double it: of any that asks for something else, and where a repeat may double
+// ($7 is false) also of one that asks for the same.
+const othersMeaning = `(NOT $7 OR (o.operation, o.role) <> (t.operation, t.role) OR o.expires_on IS DISTINCT FROM t.expires_on)`
+
 // The newest accepted change of an access wins: by the rank of its job, then by
 // the job. A change that was withdrawn asks for nothing. Of an older call it is
 // enough that it may still take effect: it is in flight, or was never answered.
 const beginCall = `
 WITH task AS (
     SELECT t.job_id, t.no, t.generation, t.action, t.operation, t.principal_type, t.principals, t.resources, t.cells,
-           t.claimed_by, t.overtook, coalesce(j.ranks_as, j.id) AS rank
+           t.role, t.expires_on, t.claimed_by, t.overtook, coalesce(j.ranks_as, j.id) AS rank
     FROM tasks t
     JOIN jobs j ON j.id = t.job_id
     WHERE t.job_id = $1 AND t.no = $2 AND t.generation = $3 AND t.state = 'running' AND t.claimed_until > now()
@@ -61,7 +66,7 @@ WITH task AS (
     FROM task t
     JOIN jobs oj ON oj.status IN ('queued', 'running', 'canceling') AND (coalesce(oj.ranks_as, oj.id), oj.id) < (t.rank, t.job_id)
     JOIN tasks o ON o.job_id = oj.id AND o.state = 'running' AND o.resources && t.resources AND o.principals && t.principals
-    WHERE $6 AND o.principal_type = t.principal_type AND (o.operation = 'grant' OR o.operation = 'revoke' AND t.operation = 'grant')
+    WHERE $6 AND o.principal_type = t.principal_type AND o.operation <> 'read' AND ` + othersMeaning + `
       AND EXISTS (
           SELECT FROM calls c WHERE c.job_id = o.job_id AND c.task_no = o.no AND c.generation = o.generation
             AND NOT EXISTS (SELECT FROM answers a WHERE a.job_id = c.job_id AND a.call_id = c.id AND a.class NOT IN ('unknown_outcome', 'transient')))
@@ -70,7 +75,7 @@ WITH task AS (
     FROM task t
     JOIN jobs oj ON oj.late_until > now() AND (coalesce(oj.ranks_as, oj.id), oj.id) < (t.rank, t.job_id)
     JOIN tasks o ON o.job_id = oj.id AND o.late_until > now() AND o.resources && t.resources AND o.principals && t.principals
-    WHERE $6 AND o.principal_type = t.principal_type AND (o.operation = 'grant' OR o.operation = 'revoke' AND t.operation = 'grant')
+    WHERE $6 AND o.principal_type = t.principal_type AND o.operation <> 'read' AND ` + othersMeaning + `
 ), begun AS (
     INSERT INTO calls (job_id, task_no, generation, action, cells, worker)
     SELECT t.job_id, t.no, t.generation, $5, t.cells, t.claimed_by FROM task t
@@ -86,6 +91,10 @@ type NewCall struct {
 
 	Action access.Action // of this call; a task may need another one to look something up
 	Probe  bool          // sent although the task's action is stopped
+
+	// Repeatable means that the task does the same if another one like it is
+	// carried out too: then it need not wait for older ones like it.
+	Repeatable bool
 }
 
 // Begun is a call that was written down and is to be sent.
@@ -142,7 +151,7 @@ func (s *Store) BeginCall(ctx context.Context, c NewCall) (Begun, error) {
 	)
 	batch.Queue(enterGate, int64(gate))
 	c.Claim = s.fenced(ctx, c.Claim)
-	batch.Queue(beginCall, c.Job, c.No, c.Generation, c.Probe, c.Action, !broken.Order).QueryRow(func(row pgx.Row) error {
+	batch.Queue(beginCall, c.Job, c.No, c.Generation, c.Probe, c.Action, !broken.Order, c.Repeatable).QueryRow(func(row pgx.Row) error {
 		return row.Scan(&current, &call, &older, &principals, &resources, &by)
 	})
 	const what = "writing the call down"

@@ -29,7 +29,7 @@ func asking(op access.Operation, key string, users ...string) store.NewJob {
 func first(c store.Created) store.TaskRef { return store.TaskRef{Job: c.Number, No: 1} }
 
 func call(task store.Task) store.NewCall {
-	return store.NewCall{Claim: task.Claim, Action: access.SmartqAuthorize}
+	return store.NewCall{Claim: task.Claim, Action: access.SmartqAuthorize, Repeatable: true}
 }
 
 // supersededBy returns the principals that newer jobs superseded, with the job.
@@ -196,11 +196,13 @@ func TestARevokeOvertakesAnOlderCallAndComesAgain(t *testing.T) {
 
 func TestAGrantWaitsForAnOlderCall(t *testing.T) {
 	t.Parallel()
-	for _, op := range []access.Operation{access.Grant, access.Revoke} {
-		t.Run(string(op), func(t *testing.T) {
+	sooner := asking(access.Grant, "older", "u1", "u2")
+	sooner.Tasks[0].Terms.ExpiresOn.Year--
+	for name, older := range map[string]store.NewJob{"revoke": asking(access.Revoke, "older", "u1", "u2"), "grant with another expiry": sooner} {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := setup(t)
-			older := w.claim(t, first(w.create(t, asking(op, "older", "u1", "u2"))), 0)
+			older := w.claim(t, first(w.create(t, older)), 0)
 			answer := store.Answer{Call: w.begin(t, older.Claim), Class: "ok"}
 			task := w.claim(t, first(w.create(t, asking(access.Grant, "newer", "u2", "u3"))), 0)
 			_, err := w.BeginCall(t.Context(), call(task))
@@ -211,6 +213,21 @@ func TestAGrantWaitsForAnOlderCall(t *testing.T) {
 			w.begin(t, task.Claim)
 		})
 	}
+}
+
+// Whatever order two calls that ask for the same take effect in, it comes to
+// the same, unless the second of them would double the first.
+func TestTheSameTwiceNeedsNoOrder(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+
+	w.begin(t, w.claim(t, first(w.create(t, asking(access.Grant, "older", "u1"))), 0).Claim)
+	task := w.claim(t, first(w.create(t, asking(access.Grant, "newer", "u1"))), 0)
+	doubling := call(task)
+	doubling.Repeatable = false
+	_, err := w.BeginCall(t.Context(), doubling)
+	wantOlder(t, err, 0)
+	w.begin(t, task.Claim)
 }
 
 func TestTwoRevokesNeedNoOrder(t *testing.T) {
@@ -261,7 +278,9 @@ func TestACallWithoutAnAnswerStaysInFlight(t *testing.T) {
 				t.Fatalf("BeginCall = %+v, %v, want a call that overtakes", begun, err)
 			}
 			wantOlder(t, begun.Overtakes, 50*time.Second)
-			grant := w.claim(t, first(w.create(t, asking(access.Grant, "grant", "u2"))), 0)
+			sooner := asking(access.Grant, "grant", "u2")
+			sooner.Tasks[0].Terms.ExpiresOn.Year--
+			grant := w.claim(t, first(w.create(t, sooner)), 0)
 			_, err = w.BeginCall(t.Context(), call(grant))
 			wantOlder(t, err, 50*time.Second)
 			if _, err := w.sql.Exec(t.Context(), `UPDATE tasks SET late_until = now() WHERE late_until IS NOT NULL`); err != nil {

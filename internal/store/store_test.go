@@ -90,7 +90,7 @@ func (w world) claim(tb testing.TB, ref store.TaskRef, generation int) store.Tas
 
 func (w world) begin(t *testing.T, c store.Claim) int64 {
 	t.Helper()
-	begun, err := w.BeginCall(t.Context(), store.NewCall{Claim: c, Action: access.SmartqAuthorize})
+	begun, err := w.BeginCall(t.Context(), store.NewCall{Claim: c, Action: access.SmartqAuthorize, Repeatable: true})
 	if err != nil {
 		t.Fatalf("BeginCall: %v", err)
 	}

@@ -18,7 +18,7 @@ func (h *handler) call(ctx context.Context, task store.Task, s step, probe bool)
 		return h.callUnrecorded(ctx, task, s, probe)
 	}
 	asked := time.Now()
-	begun, err := h.store.BeginCall(ctx, store.NewCall{Claim: task.Claim, Action: s.action, Probe: probe})
+	begun, err := h.store.BeginCall(ctx, newCall(task, s, probe))
 	if err != nil {
 		return reply{}, err
 	}
@@ -30,10 +30,14 @@ func (h *handler) call(ctx context.Context, task store.Task, s step, probe bool)
 	return r, nil
 }
 
+func newCall(task store.Task, s step, probe bool) store.NewCall {
+	return store.NewCall{Claim: task.Claim, Action: s.action, Probe: probe, Repeatable: repeatable(task.Action)}
+}
+
 // callUnrecorded sends first and writes down afterwards, as no release does.
 func (h *handler) callUnrecorded(ctx context.Context, task store.Task, s step, probe bool) (reply, error) {
 	r := h.send(ctx, task, s, 0)
-	begun, err := h.store.BeginCall(context.WithoutCancel(ctx), store.NewCall{Claim: task.Claim, Action: s.action, Probe: probe})
+	begun, err := h.store.BeginCall(context.WithoutCancel(ctx), newCall(task, s, probe))
 	r.answer.Call = begun.Call
 	return r, err
 }

@@ -54,7 +54,7 @@ func randomWorld() world {
 	w := world{settings: []string{"QUICKBI_RATE=12/s"}, Options: quickbitest.Options{
 		Users: here, QAResources: ids("q", 4), QAThemes: ids("t", 2),
 		Workspaces: []quickbitest.Workspace{{ID: "ws1"}, {ID: "ws2"}},
-		Latency: quickbitest.Duration(30 * time.Millisecond), MissingUser: quickbitest.MissingRefusal,
+		Latency:    quickbitest.Duration(30 * time.Millisecond), MissingUser: quickbitest.MissingRefusal,
 	}}
 	for _, id := range ids("d", 3) {
 		w.Works = append(w.Works, quickbitest.Work{ID: id, Type: dashboard})

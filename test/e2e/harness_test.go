@@ -48,7 +48,7 @@ func prepare(t *testing.T, database, redisURL string) *deployment {
 	d.env = []string{
 		"HOME=" + d.dir, "GORACE=atexit_sleep_ms=0", "LOG_FORMAT=json",
 		"DATABASE_URL=" + database, "REDIS_URL=" + redisURL,
-		"QUICKBI_RATE=1000/s", "QUICKBI_TIMEOUT=5s",
+		"QUICKBI_RATE=1000/s", "QUICKBI_TIMEOUT=5s", "QUICKBI_LATE=10s",
 		"WORKER_LISTEN=127.0.0.1:0", "WORKER_CONCURRENCY=8", "WORKER_SWEEP=1s",
 	}
 	var err error
