@@ -26,7 +26,8 @@ func keysOf(queue string) string { return asynqPrefix + queue + "}:" }
 type fate int
 
 const (
-	waiting   fate = iota // queued, now or for later
+	waiting   fate = iota // queued
+	delayed               // queued for later, by the clock of whoever queued it
 	forgotten             // not there
 	handed                // to a worker
 	shelved               // archived or the like: it will not be handed out again by itself
@@ -100,8 +101,10 @@ func fateOf(state string) fate {
 	switch state {
 	case "":
 		return forgotten
-	case "pending", "scheduled", "retry":
+	case "pending":
 		return waiting
+	case "scheduled", "retry":
+		return delayed
 	case "active":
 		return handed
 	default:

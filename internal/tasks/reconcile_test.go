@@ -240,6 +240,21 @@ func TestWhatIsOverLeavesRedis(t *testing.T) {
 	}
 }
 
+func TestTaskThatAWrongClockPutOff(t *testing.T) {
+	t.Parallel()
+	w := setup(t, quickbitest.Options{Users: ids("u", 1), QAResources: ids("r", 1)})
+	id := w.submit(t, grants(ids("u", 1), ids("r", 1)))
+	name := w.redis.RPop(t.Context(), waitsHere+"pending").Val()
+	w.redis.HSet(t.Context(), waitsHere+"t:"+name, "state", "scheduled")
+	w.redis.ZAdd(t.Context(), waitsHere+"scheduled", redis.Z{Score: float64(time.Now().Add(time.Hour).Unix()), Member: name})
+
+	w.work(t)
+	if job := w.finish(t, id); job.Outcome != store.OutcomeSucceeded {
+		t.Errorf("%s, %+v", job.Outcome, job.Counts)
+	}
+	testenv.Eventually(t, "what was put off is removed", func() bool { return w.redis.ZCard(t.Context(), waitsHere+"scheduled").Val() == 0 })
+}
+
 func TestJobThatNobodyEnded(t *testing.T) {
 	t.Parallel()
 	w := setup(t, quickbitest.Options{})

@@ -40,8 +40,9 @@ func (w *Worker) requeue(lost bool) func(context.Context, repairs) error {
 	}
 }
 
-// requeueAmong repairs one page. What Redis has put away for good gets a new
-// generation first.
+// requeueAmong repairs one page. What Redis has put away for good, or until long
+// after it was due because a worker's clock was wrong, gets a new generation
+// first.
 func (w *Worker) requeueAmong(ctx context.Context, due []store.Queued, done repairs) error {
 	fates, err := w.queue.fates(ctx, due)
 	if err != nil {
@@ -49,10 +50,10 @@ func (w *Worker) requeueAmong(ctx context.Context, due []store.Queued, done repa
 	}
 	var lost, away []store.Queued
 	for i, t := range due {
-		switch fates[i] {
-		case forgotten:
+		switch overdue := -t.Delay >= w.options.Sweep; {
+		case fates[i] == forgotten:
 			lost = append(lost, t)
-		case shelved:
+		case fates[i] == shelved, fates[i] == delayed && overdue:
 			away = append(away, t)
 		default: // it waits, or renewStuck sees to it
 		}
