@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -99,8 +98,7 @@ func (a *app) introduce(ctx context.Context, st *store.Store, s accepted) (store
 	defer cancel()
 	job, err := st.Job(ctx, s.JobID)
 	if err != nil {
-		// Not wrapped: the cause would promise that nothing was accepted.
-		return store.Job{}, errors.New("the job was accepted as " + s.JobID + ", but cannot be shown: " + err.Error())
+		return store.Job{}, notShownError{job: s.JobID, cause: err}
 	}
 	a.sayf("%s", s.text(job))
 	return job, nil
@@ -113,4 +111,15 @@ func (s accepted) text(job store.Job) string {
 		text = fmt.Sprintf("The same rows were accepted before, as job %s, which is %s; nothing was sent again.", job.ID, standing(job))
 	}
 	return text
+}
+
+// notShownError means that a job was accepted, and could then not be read. It
+// does not wrap its cause, which would promise that nothing was accepted.
+type notShownError struct {
+	job   string
+	cause error
+}
+
+func (e notShownError) Error() string {
+	return "the job was accepted as " + e.job + ", but cannot be shown: " + e.cause.Error()
 }

@@ -103,7 +103,10 @@ func faultOf(err error) fault {
 	rejected, isRejection := errors.AsType[*rejection](err)
 	refused, isRefusal := errors.AsType[refusal](err)
 	dropped, isDropped := errors.AsType[*store.DroppedError](err)
+	_, isNotShown := errors.AsType[notShownError](err)
 	switch {
+	case isNotShown:
+		return set(exitUnreachable, "accepted_not_shown", "It goes on. To see it, repeat the same command: nothing is accepted twice.")
 	case isRefusal:
 		return set(exitUsage, refused.code, refused.advice)
 	case isUsage && usage.command != "":

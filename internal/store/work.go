@@ -37,6 +37,7 @@ type Task struct {
 	Attempts   int  // calls that carried these cells so far
 	Strikes    int  // calls in a row that a repeat may cure
 	Unsure     bool // an earlier call was sent, and nobody knows what became of it
+	Applied    bool // an earlier call was carried out, but may have been undone since by an older one
 }
 
 // ClaimRequest asks for a task at the generation it was queued with.
@@ -62,9 +63,11 @@ WITH claimed AS (
       AND (t.generation = $3 AND t.state = 'ready' OR t.generation = $3 + 1 AND t.state = 'running' AND t.claim_token = nullif($6::bigint, 0))
     RETURNING t.*, j.ulid, j.lane, j.status, j.update_role
 )
-SELECT generation, action, operation, principal_type, principals, resources, role, expires_on,
-       attempts, strikes, unsure, ulid, lane, status, update_role
-FROM claimed`
+SELECT t.generation, t.action, t.operation, t.principal_type, t.principals, t.resources, t.role, t.expires_on,
+       t.attempts, t.strikes, t.unsure, t.ulid, t.lane, t.status, t.update_role, t.overtook AND EXISTS (
+           SELECT FROM calls c JOIN answers a ON a.job_id = c.job_id AND a.call_id = c.id
+           WHERE c.job_id = t.job_id AND c.task_no = t.no AND c.action = t.action AND a.class = 'ok')
+FROM claimed t`
 
 const startJob = `UPDATE jobs SET status = 'running', started_at = now() WHERE id = $1 AND status = 'queued'`
 
@@ -82,7 +85,7 @@ func (s *Store) Claim(ctx context.Context, r ClaimRequest) (Task, error) {
 	)
 	err := s.pool.QueryRow(ctx, claimTask, r.Job, r.No, r.Generation, r.Worker, r.Lease, r.Token).Scan(
 		&task.Generation, &task.Action, &task.Operation, &principalType, &principals, &resources, &task.Terms.Role, &expires,
-		&task.Attempts, &task.Strikes, &task.Unsure, &task.JobID, &task.Lane, &status, &task.UpdateRole)
+		&task.Attempts, &task.Strikes, &task.Unsure, &task.JobID, &task.Lane, &status, &task.UpdateRole, &task.Applied)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return Task{}, fmt.Errorf("claiming the task: %w", ErrStale)

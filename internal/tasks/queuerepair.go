@@ -177,6 +177,7 @@ func (q *Queue) handedOut(ctx context.Context) ([]store.Queued, error) {
 type message struct {
 	queue string
 	task  store.Queued
+	stuck bool // nobody works on it, although Redis says so
 }
 
 // scan lists some of the tasks in Redis, whatever their state, and where to go
@@ -198,12 +199,14 @@ func (q *Queue) scan(ctx context.Context, from uint64) (found []message, next ui
 	return found, next, nil
 }
 
-// dropScript removes a task from one queue, unless a worker may have it.
+// dropScript removes a task from one queue. What a worker may have in hand goes
+// only when that is said to be so.
 var dropScript = redis.NewScript(`
 local state = redis.call('HGET', KEYS[1], 'state')
 if state == 'active' then
-	if redis.call('ZSCORE', ARGV[1] .. 'lease', ARGV[2]) then return 0 end
+	if ARGV[3] == '0' and redis.call('ZSCORE', ARGV[1] .. 'lease', ARGV[2]) then return 0 end
 	redis.call('LREM', ARGV[1] .. 'active', 0, ARGV[2])
+	redis.call('ZREM', ARGV[1] .. 'lease', ARGV[2])
 elseif state == 'pending' then
 	redis.call('LREM', ARGV[1] .. 'pending', 0, ARGV[2])
 elseif state then
@@ -212,10 +215,13 @@ end
 return redis.call('DEL', KEYS[1])`)
 
 // drop removes a task for which there is nothing left to do, and reports
-// whether it did. What a worker has in hand is left to it.
+// whether it did. What a worker has in hand is left to it, unless m is stuck.
 func (q *Queue) drop(ctx context.Context, m message) (bool, error) {
-	id := taskID(m.task.TaskRef, m.task.Generation)
-	n, err := dropScript.Run(ctx, q.redis, []string{keysOf(m.queue) + "t:" + id}, keysOf(m.queue), id).Int()
+	id, stuck := taskID(m.task.TaskRef, m.task.Generation), 0
+	if m.stuck {
+		stuck = 1
+	}
+	n, err := dropScript.Run(ctx, q.redis, []string{keysOf(m.queue) + "t:" + id}, keysOf(m.queue), id, stuck).Int()
 	if err != nil {
 		return false, fmt.Errorf("removing task %s: %w: %w", id, ErrRedisUnavailable, err)
 	}

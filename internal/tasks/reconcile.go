@@ -159,10 +159,17 @@ func (w *Worker) removeAmong(ctx context.Context, found []message, done repairs)
 	if err != nil {
 		return err
 	}
+	var over []message
 	for i, m := range found {
-		if standings[i] != store.Over {
-			continue
+		if standings[i] == store.Over {
+			over = append(over, m)
 		}
+	}
+	return w.removeAll(ctx, over, done)
+}
+
+func (w *Worker) removeAll(ctx context.Context, over []message, done repairs) error {
+	for _, m := range over {
 		switch dropped, err := w.queue.drop(ctx, m); {
 		case err != nil:
 			return err

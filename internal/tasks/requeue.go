@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/usher-bi/usher/internal/store"
@@ -66,9 +67,10 @@ func (w *Worker) requeueAmong(ctx context.Context, due []store.Queued, done repa
 	return w.renew(ctx, away, done)
 }
 
-// renewStuck queues tasks again, under a new generation, that Redis believes to
-// be in a worker's hands although nobody has claimed them: a worker died between
-// the two. For a moment every task looks so, hence the second look.
+// renewStuck sees to what Redis believes to be in a worker's hands, although
+// nobody works on it: a worker died. What is still to be done is queued again,
+// under a new generation; what is over is removed. For a moment every task looks
+// so, hence the second look.
 func (w *Worker) renewStuck(ctx context.Context, done repairs) error {
 	handed, err := w.queue.handedOut(ctx)
 	if err != nil {
@@ -79,24 +81,25 @@ func (w *Worker) renewStuck(ctx context.Context, done repairs) error {
 		return err
 	}
 	var stuck []store.Queued
+	var over []message
 	suspects := map[string]time.Time{}
 	for i, t := range handed {
-		if standings[i] != store.Waiting {
-			continue
-		}
 		name := taskID(t.TaskRef, t.Generation)
 		seen, before := w.memory.suspects[name]
 		switch {
+		case standings[i] == store.Working:
 		case !before:
 			suspects[name] = time.Now()
 		case time.Since(seen) < w.secondLook():
 			suspects[name] = seen
-		default:
+		case standings[i] == store.Waiting:
 			stuck = append(stuck, t)
+		default:
+			over = append(over, message{queue: queueName(t.Action, t.Lane), task: t, stuck: true})
 		}
 	}
 	w.memory.suspects = suspects
-	return w.renew(ctx, stuck, done)
+	return errors.Join(w.removeAll(ctx, over, done), w.renew(ctx, stuck, done))
 }
 
 func (w *Worker) renew(ctx context.Context, tasks []store.Queued, done repairs) error {

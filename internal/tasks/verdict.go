@@ -167,15 +167,19 @@ func refused(task store.Task, r reply, m quickbi.Meaning) verdict {
 }
 
 // alreadySo ends a task whose changes are all refused, as failed or, where the
-// refusal says that it is so already, as no change. A membership that is so
-// after a call that may have been carried out is the work of that call.
+// refusal says that it is so already, as no change. What is so after a call of
+// this task that was carried out is that call's work; after one that was never
+// answered it may be, but nothing is said to be done that may not have been.
 func alreadySo(task store.Task, r reply, m quickbi.Meaning) verdict {
 	e := exception(m, r)
 	if asGoodAsDone(task.Operation, m.Class) {
-		if task.Unsure && m.Class != quickbi.ClassUserGone {
+		if task.Applied && m.Class != quickbi.ClassUserGone {
 			return verdict{kind: finish}
 		}
 		e.Status = store.NoChange
+		if task.Unsure {
+			e.Message += " (an earlier call was never answered, and may have done it)"
+		}
 	}
 	return verdict{kind: finish, exceptions: everyCell(task.Rectangle, e)}
 }
