@@ -30,11 +30,11 @@ func (h *handler) drop(ctx context.Context, task store.Task, cells []store.Super
 		}
 	}
 	if len(left) == 0 {
-		return h.finish(ctx, task, store.Answer{}, store.Ending{Exceptions: supersededBy(task.Rectangle, by)})
+		return h.finish(ctx, task, store.Answer{}, store.Ending{Exceptions: supersededBy(task, task.Rectangle, by)})
 	}
 	var parts []store.Part
 	for _, t := range split.Tasks(dropped) {
-		parts = append(parts, store.Part{Rectangle: t.Rectangle, Done: true, Exceptions: supersededBy(t.Rectangle, by)})
+		parts = append(parts, store.Part{Rectangle: t.Rectangle, Done: true, Exceptions: supersededBy(task, t.Rectangle, by)})
 	}
 	for _, t := range split.Tasks(left) {
 		parts = append(parts, store.Part{Rectangle: t.Rectangle, Strikes: task.Strikes, Unsure: task.Unsure})
@@ -53,11 +53,16 @@ func changesOf(r access.Rectangle) []access.Change {
 	return out
 }
 
-func supersededBy(r access.Rectangle, by map[access.Pair]string) []store.CellException {
+// supersededBy words what became of the cells r of a task.
+func supersededBy(task store.Task, r access.Rectangle, by map[access.Pair]string) []store.CellException {
+	sent := ""
+	if task.Unsure {
+		sent = "; it had been sent before, and may have been carried out"
+	}
 	out := make([]store.CellException, 0, r.Cells())
 	for _, c := range changesOf(r) {
 		out = append(out, store.CellException{Principal: c.Principal.ID, Resource: c.Resource, Exception: store.Exception{
-			Status: store.Superseded, Code: codeSuperseded, Message: "a newer change of the same access was accepted with job " + by[c.Pair()],
+			Status: store.Superseded, Code: codeSuperseded, Message: "a newer change of the same access was accepted with job " + by[c.Pair()] + sent,
 		}})
 	}
 	return out

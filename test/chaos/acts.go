@@ -19,7 +19,7 @@ const (
 
 func zombieWorld() world {
 	w := smallWorld()
-	w.settings = []string{"QUICKBI_TIMEOUT=20s", "WORKER_LEASE=60s", "WORKER_DRAIN=20s"}
+	w.settings = []string{"QUICKBI_TIMEOUT=20s", "QUICKBI_LATE=60s", "WORKER_LEASE=60s", "WORKER_DRAIN=20s"}
 	return w
 }
 
@@ -81,7 +81,7 @@ func overtaken(ctx context.Context, r *rig, o *outcome, _ time.Duration) {
 func killedWorld() world {
 	w, _ := apart(manyTasks)
 	w.settings = []string{
-		"QUICKBI_TIMEOUT=15s", "WORKER_LEASE=2m", "WORKER_ALIVE=10s", "WORKER_DRAIN=25s", "WORKER_SWEEP=15s", "WORKER_CONCURRENCY=24",
+		"QUICKBI_TIMEOUT=15s", "QUICKBI_LATE=60s", "WORKER_LEASE=2m", "WORKER_ALIVE=10s", "WORKER_DRAIN=25s", "WORKER_SWEEP=15s", "WORKER_CONCURRENCY=24",
 	}
 	return w
 }

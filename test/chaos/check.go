@@ -196,6 +196,7 @@ func (r *rig) results(ctx context.Context) ([]result, error) {
 				},
 				job: j.ID, rank: j.Rank, ulid: j.ULID,
 				status: cell("result__status"), code: cell("result__code"), requestID: cell("result__request_id"),
+				sent: cell("result__attempts") != "0",
 			})
 		}
 	}

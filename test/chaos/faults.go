@@ -66,6 +66,9 @@ func faults() []fault {
 		{"Postgres: killed", thePostgres, 0, killPostgres},
 
 		{"API: slow", theAPI, 0, ill(3*time.Second, quickbitest.Fault{Kind: quickbitest.Delay, Delay: quickbitest.Duration(1500 * time.Millisecond), Every: 2})},
+		{"API: carried out late", theAPI, 0, ill(2*time.Second, quickbitest.Fault{
+			Kind: quickbitest.Delay, Late: true, Delay: quickbitest.Duration(5 * time.Second), Every: 3, // after the caller has given up
+		})},
 		{"API: answers lost", theAPI, 0, ill(2*time.Second, quickbitest.Fault{Kind: quickbitest.LoseAnswer, Every: 3})},
 		{"API: answers cut", theAPI, 0, ill(2*time.Second, quickbitest.Fault{Kind: quickbitest.CutAnswer, Every: 3})},
 		{"API: internal errors", theAPI, 0, ill(2*time.Second, quickbitest.Fault{Kind: quickbitest.Refuse, Every: 2})},

@@ -69,12 +69,14 @@ type result struct {
 	status    string
 	code      string
 	requestID string
+	sent      bool // in some call
 }
 
 // settled says what may be in force for a pair after its changes: the terms of
 // the newest one that was carried out, and of those after it of which the
-// product says that it does not know, or that they were refused. results must
-// be about one pair and in the order of acceptance.
+// product says that it does not know, or that they were refused, or superseded
+// after they had been sent (what superseded them may have been canceled). results
+// must be about one pair and in the order of acceptance.
 func settled(results []result) (allowed []string, problem string) {
 	byRank := slices.Clone(results)
 	slices.SortStableFunc(byRank, func(a, b result) int { return int(a.rank - b.rank) })
@@ -85,6 +87,9 @@ func settled(results []result) (allowed []string, problem string) {
 		case "superseded":
 			if i == len(byRank)-1 {
 				problem = fmt.Sprintf("the newest change (%s by %s) is said to be superseded", r.op, r.ulid)
+			}
+			if r.sent {
+				allowed = append(allowed, r.terms())
 			}
 		default:
 			allowed = append(allowed, r.terms())

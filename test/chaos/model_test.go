@@ -31,6 +31,9 @@ func TestSettled(t *testing.T) {
 		{"a newer one that is unknown leaves both open", []result{older, about(2, 2, revoke, "", "unknown")}, []string{"", first}, false},
 		{"none that was carried out", []result{about(1, 1, grant, "2098-01-01", "canceled")}, []string{first, ""}, false},
 		{"an older one that was superseded", []result{about(1, 1, grant, "2098-01-01", "superseded"), about(2, 2, revoke, "", "no_change")}, []string{""}, false},
+		{"one that was superseded when it had been sent", []result{
+			older, {change: about(2, 2, revoke, "", "").change, job: 2, rank: 2, status: "superseded", sent: true}, about(3, 3, grant, "2098-02-02", "canceled"),
+		}, []string{second, "", first}, false},
 		{"the newest one is said to be superseded", []result{older, about(2, 2, revoke, "", "superseded")}, []string{first}, true},
 		{
 			"a retry ranks with its first attempt",

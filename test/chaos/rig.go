@@ -59,7 +59,7 @@ type world struct {
 func newRig(ctx context.Context, p programs, dir string, w world) (*rig, error) {
 	r := &rig{programs: p, dir: dir, began: time.Now(), asked: map[change]bool{}, patience: settleLimit}
 	r.settings = append([]string{
-		"QUICKBI_RATE=50/s", "QUICKBI_TIMEOUT=3s", "WORKER_LEASE=6s", "WORKER_ALIVE=3s", "WORKER_DRAIN=5s", "WORKER_SWEEP=1s",
+		"QUICKBI_RATE=50/s", "QUICKBI_TIMEOUT=3s", "QUICKBI_LATE=8s", "WORKER_LEASE=6s", "WORKER_ALIVE=3s", "WORKER_DRAIN=5s", "WORKER_SWEEP=1s",
 		"WORKER_CONCURRENCY=8", "WORKER_PROBE_FIRST=1s", "WORKER_PROBE_MOST=2s", "WORKER_LISTEN=127.0.0.1:0",
 	}, w.settings...)
 	var err error
