@@ -10,8 +10,7 @@ import (
 )
 
 const (
-	outageGrace   = time.Second // shorter absences are nobody's business
-	outageWord    = time.Minute // between two lines about one that lasts
+	sayItAgain    = time.Minute // between two lines about an absence that lasts
 	leastPatience = 100 * time.Millisecond
 	mostPatience  = 5 * time.Second // how late an absence's end may be noticed
 )
@@ -22,6 +21,7 @@ const (
 type absence struct {
 	server string // as people call it
 	log    zerolog.Logger
+	grace  time.Duration // shorter absences are nobody's business
 
 	mu    sync.Mutex
 	since time.Time     // of the first failure; zero while the server answers
@@ -38,11 +38,11 @@ func (o *absence) failed(err error) {
 	if o.since.IsZero() {
 		o.since, o.back = now, make(chan struct{})
 	}
-	if now.Sub(o.since) < outageGrace || now.Sub(o.said) < outageWord {
+	if now.Sub(o.since) < o.grace || now.Sub(o.said) < sayItAgain {
 		return
 	}
 	o.said = now
-	o.log.Warn().Err(err).Dur("for", now.Sub(o.since)).Msg(o.server + " is away: what needs it waits and goes on by itself")
+	o.log.Warn().Err(err).Dur("for", now.Sub(o.since)).Msg(o.server + " is away; waiting for it")
 }
 
 // answered notes that the server did what it was asked, and wakes who waits.

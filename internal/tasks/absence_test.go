@@ -29,7 +29,7 @@ func TestOutageIsSaidOnceThenRarely(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				var said bytes.Buffer
-				o := &absence{server: "Redis", log: zerolog.New(&said)}
+				o := &absence{server: "Redis", log: zerolog.New(&said), grace: time.Second}
 				ctx, end := context.WithTimeout(t.Context(), tt.lasts)
 				defer end()
 				asks := make(chan int)

@@ -28,10 +28,9 @@ type Outage struct {
 }
 
 const (
-	askFor     = 5 * time.Second
-	askPause   = 100 * time.Millisecond // after the first question; doubles
-	askMost    = 5 * time.Second
-	sayItAgain = time.Minute
+	askFor   = 5 * time.Second
+	askPause = 100 * time.Millisecond // after the first question; doubles
+	askMost  = 5 * time.Second
 )
 
 // Outlast asks until there is an answer, and returns it, or until ctx ends, and
@@ -39,7 +38,7 @@ const (
 // It logs when there is no answer, once a minute while there is none, and when
 // there is one again.
 func Outlast(ctx context.Context, o Outage) error {
-	var since, said time.Time
+	away := absence{server: o.Name, log: o.Log}
 	for try := 0; ; try++ {
 		err := o.ask(ctx)
 		switch {
@@ -48,18 +47,10 @@ func Outlast(ctx context.Context, o Outage) error {
 		case err != nil && !o.Passing(err):
 			return err
 		case err == nil:
-			if !since.IsZero() {
-				o.Log.Info().Dur("after", time.Since(since)).Msg(o.Name + " is back")
-			}
+			away.answered()
 			return nil
 		}
-		if since.IsZero() {
-			since = time.Now()
-		}
-		if time.Since(said) >= sayItAgain {
-			said = time.Now()
-			o.Log.Warn().Err(err).Dur("for", time.Since(since)).Msg(o.Name + " is away; waiting for it")
-		}
+		away.failed(err)
 		if !pause(ctx, askAgain(try)) {
 			return ctx.Err() //nolint:wrapcheck // the caller's own
 		}

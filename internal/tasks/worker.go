@@ -93,7 +93,7 @@ func NewWorker(s *store.Store, queue redis.UniversalClient, client *quickbi.Clie
 	o = o.withDefaults()
 	w := &Worker{
 		store: s, redis: queue, queue: NewQueue(queue), options: o, log: log, metrics: newMetrics(o.Registry),
-		absence: &absence{server: "Redis", log: log}, memory: newMemory(), audit: auditKeeper{sealer: s.NewSealer()},
+		absence: &absence{server: "Redis", log: log, grace: time.Second}, memory: newMemory(), audit: auditKeeper{sealer: s.NewSealer()},
 		handlers: map[access.Action]*handler{}, hurry: make(chan struct{}, 1), stopping: make(chan struct{}), gone: make(chan struct{}),
 	}
 	w.gate = newGate(Outage{
