@@ -1,8 +1,13 @@
+//go:build unix
+
 package usher_test
 
 import (
 	"bufio"
+	"net/url"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,21 +20,30 @@ import (
 
 	"github.com/usher-bi/usher/internal/config"
 	"github.com/usher-bi/usher/internal/quickbi/quickbitest"
+	"github.com/usher-bi/usher/internal/store"
+	"github.com/usher-bi/usher/internal/testenv"
 )
 
 const (
-	password       = "hunter2"                       // of Postgres
+	password       = "hunter2"                       // of the role that owns the tables
+	appPassword    = "hunter3"                       // of the other one
+	appRole        = "usher_app"                     // its name
 	withoutAccount = "# --- Without a cloud account" // the part of .env.example that sets some names again
 )
+
+// passwords are what docker-compose.yml needs from .env.
+var passwords = []string{"POSTGRES_PASSWORD=" + password, "POSTGRES_APP_PASSWORD=" + appPassword}
+
+func TestMain(m *testing.M) { os.Exit(testenv.Main(m)) }
 
 func TestComposeKeepsItsPromises(t *testing.T) {
 	t.Parallel()
 
 	project := loadCompose(t, "docker-compose.yml")
 	for name, service := range project.Services {
-		if name == "migrate" { // runs once
+		if name == "app-role" || name == "migrate" { // runs once
 			if service.Restart != types.RestartPolicyNo {
-				t.Errorf("migrate restarts: %q", service.Restart)
+				t.Errorf("%s restarts: %q", name, service.Restart)
 			}
 			continue
 		}
@@ -43,9 +57,9 @@ func TestComposeKeepsItsPromises(t *testing.T) {
 			t.Errorf("%s is published to the network: %v", name, service.Ports)
 		}
 	}
-	for _, name := range []string{"migrate", "worker", "sandbox"} {
+	for name, user := range map[string]string{"app-role": "postgres", "migrate": "", "worker": "", "sandbox": ""} {
 		service := project.Services[name]
-		if service.User != "" || service.Privileged || !slices.Contains(service.CapDrop, "ALL") {
+		if service.User != user || service.Privileged || !slices.Contains(service.CapDrop, "ALL") {
 			t.Errorf("%s has more rights than its image gives it", name)
 		}
 	}
@@ -108,12 +122,17 @@ func TestComposeWorkerWaitsAndDrains(t *testing.T) {
 func TestComposeConfiguresTheWorker(t *testing.T) {
 	t.Parallel()
 
-	for _, name := range []string{"worker", "migrate"} {
-		program := map[string]config.Program{"worker": config.Worker, "migrate": config.Migrate}[name]
-		service := loadCompose(t, "docker-compose.yml").Services[name]
+	project := loadCompose(t, "docker-compose.yml")
+	for name, want := range map[string]struct {
+		program config.Program
+		login   string
+	}{
+		"worker":  {config.Worker, appRole + ":" + appPassword},
+		"migrate": {config.Migrate, "usher:" + password},
+	} {
 		keys := map[string]string{"ALIBABA_CLOUD_ACCESS_KEY_ID": "id", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "secret"}
-		cfg, err := config.Load(program, func(key string) string {
-			if v, ok := service.Environment[key]; ok && v != nil {
+		cfg, err := config.Load(want.program, func(key string) string {
+			if v, ok := project.Services[name].Environment[key]; ok && v != nil {
 				return *v
 			}
 			return keys[key] // from .env
@@ -121,17 +140,105 @@ func TestComposeConfiguresTheWorker(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if want := "postgres://usher:" + password + "@postgres:5432/usher?sslmode=disable"; cfg.DatabaseURL.Reveal() != want {
+		if want := "postgres://" + want.login + "@postgres:5432/usher?sslmode=disable"; cfg.DatabaseURL.Reveal() != want {
 			t.Errorf("%s uses %s, want %s", name, cfg.DatabaseURL.Reveal(), want)
 		}
 	}
 }
 
-func TestComposeWantsAPassword(t *testing.T) {
+// The password of the owner stands in the .env that the worker is given.
+func TestComposeKeepsTheOwnerFromTheWorker(t *testing.T) {
 	t.Parallel()
 
-	if _, err := load(t, nil, "docker-compose.yml"); err == nil || !strings.Contains(err.Error(), "set it in .env") {
-		t.Errorf("without POSTGRES_PASSWORD: %v, want to be told where to set it", err)
+	for _, name := range []string{"worker", "sandbox"} {
+		service := loadCompose(t, "docker-compose.yml").Services[name]
+		for key, value := range service.Environment {
+			if value != nil && strings.Contains(*value, password) {
+				t.Errorf("%s of %s holds the password of the owner", key, name)
+			}
+		}
+		if value, ok := service.Environment["POSTGRES_PASSWORD"]; len(service.EnvFiles) > 0 && (!ok || value == nil || *value != "") {
+			t.Errorf("%s takes POSTGRES_PASSWORD from .env", name)
+		}
+	}
+}
+
+// The role is made with the statements of the file, twice: a volume may have it.
+func TestComposeRoleCannotRewriteTheAudit(t *testing.T) {
+	t.Parallel()
+
+	project := loadCompose(t, "docker-compose.yml")
+	owner := testenv.EmptyPostgres(t)
+	for range 2 {
+		if out, err := makeRole(t, project, owner).CombinedOutput(); err != nil || len(out) > 0 {
+			t.Fatalf("app-role: %v, and it says %q", err, out)
+		}
+	}
+	if err := store.Migrate(t.Context(), owner); err != nil {
+		t.Fatal(err)
+	}
+	want := types.ShellCommand{"worker", "migrate", "--app-role", appRole}
+	if diff := cmp.Diff(want, project.Services["migrate"].Command); diff != "" {
+		t.Errorf("migrate runs (-want +got):\n%s", diff)
+	}
+	if err := open(t, owner).GrantRole(t.Context(), appRole); err != nil {
+		t.Fatal(err)
+	}
+	login := parse(t, owner)
+	login.User = url.User(appRole)
+	if why, err := open(t, login.String()).MayRewriteAudit(t.Context()); err != nil || why != "" {
+		t.Errorf("the role of the worker %q, %v; want neither", why, err)
+	}
+}
+
+// makeRole is the command of app-role, on the server of owner.
+func makeRole(t *testing.T, project *types.Project, owner string) *exec.Cmd {
+	t.Helper()
+	service := project.Services["app-role"]
+	argv := slices.Clone(service.Command)
+	script := slices.Index(argv, service.Configs[0].Target)
+	if argv[0] != "psql" || script < 0 {
+		t.Fatalf("app-role runs %q, want psql with %s", argv, service.Configs[0].Target)
+	}
+	argv[script] = filepath.Join(t.TempDir(), "app-role.sql")
+	if err := os.WriteFile(argv[script], []byte(project.Configs[service.Configs[0].Source].Content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), argv[0], argv[1:]...) //nolint:gosec // of our own file
+	at := parse(t, owner)
+	cmd.Env = append(os.Environ(), "APP_PASSWORD="+*service.Environment["APP_PASSWORD"], "PGUSER="+at.User.Username(),
+		"PGHOST="+at.Query().Get("host"), "PGPORT="+at.Query().Get("port"), "PGDATABASE="+strings.TrimPrefix(at.Path, "/"))
+	return cmd
+}
+
+func open(t *testing.T, database string) *store.Store {
+	t.Helper()
+	db, err := store.Open(t.Context(), database, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	return db
+}
+
+func parse(t *testing.T, text string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+func TestComposeWantsPasswords(t *testing.T) {
+	t.Parallel()
+
+	for i, missing := range passwords {
+		_, err := load(t, slices.Delete(slices.Clone(passwords), i, i+1), "docker-compose.yml")
+		name, _, _ := strings.Cut(missing, "=")
+		if err == nil || !strings.Contains(err.Error(), name+" is missing") || !strings.Contains(err.Error(), "set it in .env") {
+			t.Errorf("without %s: %v, want to be told where to set it", name, err)
+		}
 	}
 }
 
@@ -192,7 +299,13 @@ func TestEnvExampleIsComplete(t *testing.T) {
 	t.Parallel()
 
 	got := example(t, false)
-	delete(got, "POSTGRES_PASSWORD") // of docker-compose.yml alone
+	for _, set := range passwords { // of docker-compose.yml alone
+		name, _, _ := strings.Cut(set, "=")
+		if _, ok := got[name]; !ok {
+			t.Errorf("%s is not in .env.example", name)
+		}
+		delete(got, name)
+	}
 	for _, needed := range []string{"DATABASE_URL", "REDIS_URL"} {
 		if got[needed] == "" {
 			t.Errorf("%s has no example", needed)
@@ -239,7 +352,7 @@ func example(t *testing.T, again bool) map[string]string {
 
 func loadCompose(t *testing.T, files ...string) *types.Project {
 	t.Helper()
-	project, err := load(t, []string{"POSTGRES_PASSWORD=" + password}, files...)
+	project, err := load(t, passwords, files...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,8 +19,8 @@ func (a *app) auditCommand() *cobra.Command {
 		Use:   "audit",
 		Short: "Prove and export who gave what to whom",
 		Long: `Everything that was asked for, every call, every answer and every outcome is kept
-in tables that are only ever added to, and sealed every few seconds in a chain of
-hashes.`,
+in tables that are only ever added to. A worker seals what is new every
+WORKER_SWEEP, in a chain of hashes.`,
 		Example: `  enqueue audit verify
   enqueue audit export --from 2026-10-01 --to 2026-10-31 -o october.zip`,
 		Args: cobra.NoArgs,
@@ -147,7 +147,7 @@ func (a *app) printAudit(r store.AuditReport) error {
 	fmt.Fprintf(out, "%s Checked: %s of %s, %s of %s.\n", verdict, plural(int(r.Rows), "row"), plural(int(r.SealsChecked), "seal"),
 		plural(int(r.Changes), "change"), plural(int(r.Jobs), "job"))
 	if r.Unsealed > 0 {
-		fmt.Fprintf(out, "%s newer than the last seal; a worker seals every few seconds.\n", plural(int(r.Unsealed), "row")+" more:")
+		fmt.Fprintf(out, "%s newer than the last seal; the next rounds of a worker seal them (WORKER_SWEEP).\n", plural(int(r.Unsealed), "row")+" more:")
 	}
 	if r.DroppedBefore != "" {
 		fmt.Fprintf(out, "Retention dropped the months before %s, with %s of these seals.\n", r.DroppedBefore, plural(int(r.DroppedRows), "row"))

@@ -111,8 +111,8 @@ const runLong = `Works on queued tasks until SIGTERM or SIGINT. Then it takes no
 calls in flight finish and records them, gives everything else back, and exits 0.
 
 A second signal ends it at once; a shell sees 143 after SIGTERM and 130 after
-SIGINT. Calls that were in flight then are settled by another worker, once the
-claims have run out.`
+SIGINT. Calls that were in flight then are settled by another worker, once this
+one has been silent for WORKER_ALIVE.`
 
 // newLogger writes JSON, or readable lines to a terminal.
 func newLogger(cfg config.Config, out io.Writer) zerolog.Logger {

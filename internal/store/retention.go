@@ -142,7 +142,7 @@ func planRetention(ctx context.Context, tx pgx.Tx, before string) (Retention, er
 			return plan, fmt.Errorf("counting %s: %w", t.Name, err)
 		}
 		if unsealed > 0 {
-			return plan, fmt.Errorf("%w: %d rows of %s are not sealed yet; a worker seals them within a minute", ErrRetention, unsealed, t.Name)
+			return plan, fmt.Errorf("%w: %d rows of %s are not sealed yet; a worker seals them in its next rounds (WORKER_SWEEP)", ErrRetention, unsealed, t.Name)
 		}
 		plan.Tables[i].Rows = rows
 		plan.Rows[t.Of] += rows

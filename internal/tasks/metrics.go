@@ -28,7 +28,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		cells:      counter("usher_changes_sent_total", "Changes carried by those calls.", "action"),
 		claimed:    counter("usher_tasks_claimed_total", "Tasks claimed.", "action"),
 		released:   counter("usher_tasks_released_total", "Claimed tasks that ended or were given back.", "action"),
-		superseded: counter("usher_changes_superseded_total", "Changes never sent, because a newer one of the same access was accepted.", "action"),
+		superseded: counter("usher_changes_superseded_total", "Changes dropped because a newer one of the same access was accepted.", "action"),
 		repairs:    counter("usher_repairs_total", "What the reconciler put right, by kind.", "kind"),
 		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "usher_call_seconds", Help: "Duration of calls to Quick BI.", Buckets: prometheus.ExponentialBuckets(0.01, 2, 12),
