@@ -15,11 +15,11 @@ test: ## all tests, against private servers
 
 RUNS ?= 3
 SEED ?= 1
-LENGTH ?= 20s
-JOBS ?= 1
+LENGTH ?= 15s
+JOBS ?= 2
 SCENARIO ?= random
 
-chaos: ## break an installation in every way (RUNS=3 SEED=1 LENGTH=20s JOBS=1 SCENARIO=random; see docs/chaos.md)
+chaos: ## break an installation in every way (RUNS=3 SEED=1 LENGTH=15s JOBS=2 SCENARIO=random; see docs/chaos.md)
 	@scripts/setup --race
 	go run ./test/chaos -runs $(RUNS) -seed $(SEED) -length $(LENGTH) -jobs $(JOBS) -scenario $(SCENARIO)
 

@@ -88,12 +88,11 @@ DECLARE
     id    bigint := nextval('job_no');
 BEGIN
     IF id >> 36 < month THEN
-        PERFORM pg_advisory_lock(7201884417);
+        PERFORM pg_advisory_xact_lock(7201884417);
         id := nextval('job_no');
         IF id >> 36 < month THEN
             id := setval('job_no', (month << 36) | (id & ((1::bigint << 36) - 1)));
         END IF;
-        PERFORM pg_advisory_unlock(7201884417);
     END IF;
     IF to_regclass('changes_' || to_char(month_start((id >> 36)::integer) AT TIME ZONE 'UTC', 'YYYY_MM')) IS NULL THEN
         PERFORM make_partitions((id >> 36)::integer); -- for once nobody has made them ahead

@@ -53,7 +53,10 @@ WITH task AS (
           AND c.principal_type = t.principal_type AND c.principal = p.id AND c.resource_type || ':' || c.resource_id = r.key
           AND (coalesce(n.ranks_as, n.id), n.id) > (t.rank, t.job_id)
           AND NOT EXISTS (
-              SELECT FROM tasks w WHERE w.job_id = c.job_id AND w.no = c.task_no AND (w.state = 'canceled' OR w.state = 'split' AND EXISTS (
+              SELECT FROM tasks w WHERE w.job_id = c.job_id AND w.no = c.task_no AND (w.state = 'canceled'
+                OR w.state = 'running' AND w.withdrawn AND NOT w.unsure AND NOT EXISTS ( -- canceled before it sent anything
+                  SELECT FROM calls k WHERE k.job_id = w.job_id AND k.task_no = w.no AND k.generation = w.generation)
+                OR w.state = 'split' AND EXISTS (
                   SELECT FROM tasks part
                   WHERE part.job_id = w.job_id AND part.root_no = w.no AND part.no <> part.root_no AND part.state = 'canceled'
                     AND p.id = ANY (part.principals) AND r.key = ANY (part.resources))))
@@ -247,9 +250,13 @@ func (a Answer) calls() int {
 }
 
 // acceptLast makes a job's acceptance exclude the writing down of calls from here
-// to the commit, which must follow at once.
+// to the commit, which must follow at once: a submitter that stalls between the
+// two loses its transaction, for it holds up all workers.
 func acceptLast(ctx context.Context, tx pgx.Tx) error {
-	if _, err := tx.Exec(ctx, closeGate, int64(gate)); err != nil {
+	var batch pgx.Batch
+	batch.Queue(`SET LOCAL idle_in_transaction_session_timeout = '3s'`)
+	batch.Queue(closeGate, int64(gate))
+	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
 		return fmt.Errorf("waiting for calls that are being written down: %w", err)
 	}
 	return nil

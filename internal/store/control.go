@@ -10,6 +10,11 @@ import (
 	"github.com/usher-bi/usher/internal/access"
 )
 
+const lockWithdrawn = `
+SELECT FROM jobs j
+WHERE j.id = $1 AND EXISTS (SELECT FROM tasks t WHERE t.job_id = $1 AND t.state = 'ready' AND t.withdrawn)
+FOR NO KEY UPDATE`
+
 const finalizeJob = `
 WITH ended AS (
     UPDATE jobs SET finished_at = now(), status = CASE status WHEN 'canceling' THEN 'canceled' ELSE 'completed' END
@@ -32,13 +37,16 @@ func (s *Store) Finalize(ctx context.Context, job int64) error {
 
 // finalize also reports whether it was this call that ended the job.
 func (s *Store) finalize(ctx context.Context, job int64) (ended bool, err error) {
-	var batch pgx.Batch
-	batch.Queue(withdrawReturned, job)
-	batch.Queue(finalizeJob, job).Exec(func(tag pgconn.CommandTag) error {
-		ended = tag.RowsAffected() == 1
-		return nil
+	err = again(func() error {
+		var batch pgx.Batch
+		batch.Queue(lockWithdrawn, job)
+		batch.Queue(withdrawReturned, job)
+		batch.Queue(finalizeJob, job).Exec(func(tag pgconn.CommandTag) error {
+			ended = tag.RowsAffected() == 1
+			return nil
+		})
+		return s.pool.SendBatch(ctx, &batch).Close()
 	})
-	err = s.pool.SendBatch(ctx, &batch).Close()
 	return ended && err == nil, outward("finishing the job", err)
 }
 

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -40,7 +41,8 @@ var (
 
 // Store speaks to one database. It is safe for concurrent use.
 type Store struct {
-	pool *pgxpool.Pool
+	pool  *pgxpool.Pool
+	vital *pgxpool.Pool // one connection, for saying that a worker lives: it must not queue behind the work
 }
 
 // Options adjusts a Store. The zero value works.
@@ -73,7 +75,14 @@ func New(ctx context.Context, databaseURL string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, outward("connecting", err)
 	}
-	return &Store{pool: pool}, nil
+	single := cfg.Copy()
+	single.MinConns, single.MinIdleConns, single.MaxConns = 0, 0, 1
+	vital, err := pgxpool.NewWithConfig(ctx, single)
+	if err != nil {
+		pool.Close()
+		return nil, outward("connecting", err)
+	}
+	return &Store{pool: pool, vital: vital}, nil
 }
 
 // session has Postgres end, within a minute, what a process has left behind that
@@ -104,20 +113,40 @@ func Open(ctx context.Context, databaseURL string, maxConns int32) (*Store, erro
 const connectTimeout = 5 * time.Second
 
 // Close waits for connections in use and closes them all.
-func (s *Store) Close() { s.pool.Close() }
+func (s *Store) Close() {
+	s.vital.Close()
+	s.pool.Close()
+}
 
 // Reset drops the connections that are not in use, and those that are once they
 // no longer are. After an outage none may lead anywhere.
-func (s *Store) Reset() { s.pool.Reset() }
+func (s *Store) Reset() {
+	s.vital.Reset()
+	s.pool.Reset()
+}
 
 // Ping asks Postgres for an answer.
 func (s *Store) Ping(ctx context.Context) error {
 	return outward("asking for an answer", s.pool.Ping(ctx))
 }
 
-// inTx runs f in one transaction, named what in errors.
+// inTx runs f in one transaction, named what in errors. Where Postgres has it
+// give way to another transaction, it is run again.
 func (s *Store) inTx(ctx context.Context, what string, f func(pgx.Tx) error) error {
-	return outward(what, pgx.BeginFunc(ctx, s.pool, f))
+	return outward(what, again(func() error { return pgx.BeginFunc(ctx, s.pool, f) }))
+}
+
+// again does f once more, and then once more, when Postgres rolled it back for
+// the sake of another transaction: a deadlock, for one.
+func again(f func() error) error {
+	var err error
+	for range 3 {
+		err = f()
+		if refused, ok := errors.AsType[*pgconn.PgError](err); !ok || !strings.HasPrefix(refused.Code, "40") {
+			return err
+		}
+	}
+	return err
 }
 
 // outward says what a step failed at in terms of this package, so that no

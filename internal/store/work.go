@@ -38,6 +38,7 @@ type Task struct {
 	Strikes    int  // calls in a row that a repeat may cure
 	Unsure     bool // an earlier call was sent, and nobody knows what became of it
 	Applied    bool // an earlier call was carried out, but may have been undone since by an older one
+	Regrant    bool // of a work that was granted before on other terms: that it is there proves nothing
 }
 
 // ClaimRequest asks for a task at the generation it was queued with.
@@ -66,7 +67,12 @@ WITH claimed AS (
 SELECT t.generation, t.action, t.operation, t.principal_type, t.principals, t.resources, t.role, t.expires_on,
        t.attempts, t.strikes, t.unsure, t.ulid, t.lane, t.status, t.update_role, t.overtook AND EXISTS (
            SELECT FROM calls c JOIN answers a ON a.job_id = c.job_id AND a.call_id = c.id
-           WHERE c.job_id = t.job_id AND c.task_no = t.no AND c.action = t.action AND a.class = 'ok')
+           WHERE c.job_id = t.job_id AND c.task_no = t.no AND c.action = t.action AND a.class = 'ok'),
+       t.action = 'AddWorksAuthorization' AND EXISTS (
+           SELECT FROM changes c
+           WHERE access_key(c.principal_type, c.principal, c.resource_type || ':' || c.resource_id) = access_key(t.principal_type, t.principals[1], t.resources[1])
+             AND c.job_id < t.job_id AND c.task_no IS NOT NULL AND c.operation <> 'read' AND c.operation = 'grant'
+             AND c.principal = t.principals[1] AND (c.role, c.expires_on) IS DISTINCT FROM (t.role, t.expires_on))
 FROM claimed t`
 
 const startJob = `UPDATE jobs SET status = 'running', started_at = now() WHERE id = $1 AND status = 'queued'`
@@ -85,7 +91,7 @@ func (s *Store) Claim(ctx context.Context, r ClaimRequest) (Task, error) {
 	)
 	err := s.pool.QueryRow(ctx, claimTask, r.Job, r.No, r.Generation, r.Worker, r.Lease, r.Token).Scan(
 		&task.Generation, &task.Action, &task.Operation, &principalType, &principals, &resources, &task.Terms.Role, &expires,
-		&task.Attempts, &task.Strikes, &task.Unsure, &task.JobID, &task.Lane, &status, &task.UpdateRole, &task.Applied)
+		&task.Attempts, &task.Strikes, &task.Unsure, &task.JobID, &task.Lane, &status, &task.UpdateRole, &task.Applied, &task.Regrant)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return Task{}, fmt.Errorf("claiming the task: %w", ErrStale)

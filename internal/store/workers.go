@@ -40,14 +40,14 @@ FROM workers WHERE name <> $1`
 // its own from its first beat on, for as long as it goes on.
 func (s *Store) Beat(ctx context.Context, b Heartbeat) (Census, error) {
 	var c Census
-	err := s.pool.QueryRow(ctx, beat, b.Worker, b.For).Scan(&c.Alive, &c.Silent)
+	err := s.vital.QueryRow(ctx, beat, b.Worker, b.For).Scan(&c.Alive, &c.Silent)
 	return c, outward("saying that the worker lives", err)
 }
 
 // Leave strikes a worker off the list. What it still claims is up for
 // [Store.Reclaim].
 func (s *Store) Leave(ctx context.Context, worker string) error {
-	_, err := s.pool.Exec(ctx, `DELETE FROM workers WHERE name = $1`, worker)
+	_, err := s.vital.Exec(ctx, `DELETE FROM workers WHERE name = $1`, worker)
 	return outward("leaving", err)
 }
 
@@ -57,8 +57,17 @@ func (s *Store) Leave(ctx context.Context, worker string) error {
 const judge = `
     SELECT FROM workers WHERE name = $1 AND alive_until > now() AND beating_since <= now() - $2::interval`
 
+// The jobs are locked before their tasks, as everybody does.
 const reclaim = `
 WITH judge AS (` + judge + `
+), held AS (
+    SELECT j.id, j.lane FROM jobs j
+    WHERE EXISTS (SELECT FROM judge) AND j.id IN (
+        SELECT t.job_id FROM tasks t
+        WHERE t.state = 'running'
+          AND (t.claimed_until < now() OR NOT EXISTS (SELECT FROM workers w WHERE w.name = t.claimed_by AND w.alive_until >= now())))
+    ORDER BY j.id
+    FOR NO KEY UPDATE
 ), lost AS (
     UPDATE tasks t SET
         state = 'ready', generation = t.generation + 1, due_at = now(), claimed_by = NULL, claimed_until = NULL,
@@ -66,7 +75,7 @@ WITH judge AS (` + judge + `
         unsure = t.unsure OR unanswered.n > 0,
         late_until = CASE WHEN unanswered.n > 0 THEN greatest(t.late_until, now() + $4::interval) ELSE t.late_until END
     FROM tasks o
-    JOIN jobs j ON j.id = o.job_id
+    JOIN held j ON j.id = o.job_id
     CROSS JOIN LATERAL (
         SELECT least(count(*), 1)::int AS n, max(c.sent_at) FILTER (WHERE a.call_id IS NULL) AS last
         FROM calls c LEFT JOIN answers a ON a.job_id = c.job_id AND a.call_id = c.id
@@ -74,7 +83,6 @@ WITH judge AS (` + judge + `
           AND (a.call_id IS NULL OR a.class IN ('unknown_outcome', 'transient'))
     ) unanswered
     WHERE o.job_id = t.job_id AND o.no = t.no AND o.generation = t.generation AND o.state = 'running' AND t.state = 'running'
-      AND EXISTS (SELECT FROM judge)
       AND (t.claimed_until < now() OR NOT EXISTS (SELECT FROM workers w WHERE w.name = t.claimed_by AND w.alive_until >= now()))
       AND (unanswered.last IS NULL OR unanswered.last < now() - $3::interval)
     RETURNING t.job_id, t.no, t.generation, t.action, j.lane, o.claimed_by, unanswered.n
@@ -111,13 +119,17 @@ type ReclaimRequest struct {
 // whole of Alive without a gap: after an outage of Postgres all look silent.
 func (s *Store) Reclaim(ctx context.Context, r ReclaimRequest) ([]Queued, error) {
 	const what = "reclaiming lost tasks"
-	rows, err := s.pool.Query(ctx, reclaim, r.Worker, r.Alive, r.Flight, r.LateFor)
-	if err != nil {
-		return nil, outward(what, err)
-	}
-	lost, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (q Queued, err error) {
-		err = row.Scan(&q.Job, &q.No, &q.Generation, &q.Action, &q.Lane)
-		return q, err
+	var lost []Queued
+	err := again(func() error {
+		rows, err := s.pool.Query(ctx, reclaim, r.Worker, r.Alive, r.Flight, r.LateFor)
+		if err != nil {
+			return err
+		}
+		lost, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (q Queued, err error) {
+			err = row.Scan(&q.Job, &q.No, &q.Generation, &q.Action, &q.Lane)
+			return q, err
+		})
+		return err
 	})
 	if err != nil {
 		return nil, outward(what, err)

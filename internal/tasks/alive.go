@@ -32,7 +32,14 @@ func (w *Worker) beat(ctx context.Context) error {
 // keepBeating goes on until ctx is done. While Postgres is away the gate does:
 // its question is a beat, so that whoever it lets through lives.
 func (w *Worker) keepBeating(ctx context.Context) {
-	for pause(ctx, w.options.Alive/beatsPerLife) {
+	ticker := time.NewTicker(w.options.Alive / beatsPerLife) // however long a beat takes
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
 		if err := w.gate.outage.ask(ctx); !w.gate.excuses(ctx, err) {
 			w.log.Error().Err(err).Msg("saying that this worker lives")
 		}

@@ -249,3 +249,47 @@ func TestACallIsSentAtOnceOrNotAtAll(t *testing.T) {
 		t.Errorf("%d calls arrived, want that which was sent in time", n)
 	}
 }
+
+// A share on new terms whose call never arrived is not taken for the old one,
+// and of a work that cannot be told from the old one nothing is claimed.
+func TestALostGrantOnNewTermsIsNotTakenForTheOldOne(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		typ      access.ResourceType
+		action   string
+		resource string
+		want     store.Counts
+		calls    int // that would have given it
+	}{
+		{access.Share, "AddShareReport", "w1", store.Counts{Total: 1, Succeeded: 1}, 3},
+		{access.Dashboard, "AddWorksAuthorization", "w1", store.Counts{Total: 1, Unknown: 1}, 2},
+	} {
+		t.Run(string(tt.typ), func(t *testing.T) {
+			t.Parallel()
+			w := setup(t, quickbitest.Options{Users: []string{"u1"}, Works: []quickbitest.Work{{ID: tt.resource, Type: "dashboard"}}})
+			w.work(t, func(o *tasks.Options) { o.LateFor = 400 * time.Millisecond })
+			older := change(access.Grant, "u1", tt.typ, tt.resource)
+			older.Terms.Role = access.RoleView
+			if job := w.finish(t, w.submit(t, []access.Change{older})); job.Outcome != store.OutcomeSucceeded {
+				t.Fatalf("the older grant ended as %+v", job.Counts)
+			}
+			if err := w.sandbox.AddFaults(quickbitest.Fault{Kind: quickbitest.Drop, Action: tt.action, Times: 1}); err != nil {
+				t.Fatal(err)
+			}
+			newer := older
+			newer.Terms.ExpiresOn.Year--
+			if job := w.finish(t, w.submit(t, []access.Change{newer})); job.Counts != tt.want {
+				t.Errorf("the newer grant ended as %+v, want %+v", job.Counts, tt.want)
+			}
+			calls := 0
+			for _, c := range w.sandbox.Calls() {
+				if c.Action == tt.action {
+					calls++
+				}
+			}
+			if calls != tt.calls {
+				t.Errorf("%d calls of %s, want %d", calls, tt.action, tt.calls)
+			}
+		})
+	}
+}

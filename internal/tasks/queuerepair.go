@@ -36,8 +36,9 @@ const (
 // lookScript tells the states of tasks of one queue. A task whose hash is in no
 // list any more would wait for ever, so its hash is deleted, as if all of it had
 // been lost. The pending list is searched only for tasks that are older than the
-// one whose turn it is, and only at that end: a list entry that was lost is found
-// when its turn would have come.
+// one whose turn it is, and only when it is short: their age is by the clock of
+// whoever queued them, and a task that is there twice is worse than one that is
+// missed until later.
 //
 //nolint:dupword // blocks of Lua end in a row
 var lookScript = redis.NewScript(`
@@ -54,7 +55,7 @@ for i = 2, #ARGV do
 	local held = state
 	if state == 'pending' then
 		local overdue = not since or tonumber(since) < turn
-		held = not overdue or redis.call('LPOS', KEYS[1], id, 'RANK', -1, 'MAXLEN', 1000)
+		held = not overdue or redis.call('LLEN', KEYS[1]) > 1000 or redis.call('LPOS', KEYS[1], id)
 	elseif state == 'active' then
 		held = redis.call('LPOS', queue .. 'active', id) or redis.call('ZSCORE', queue .. 'lease', id)
 	elseif state then

@@ -36,7 +36,11 @@ func (w *Worker) reconcile(ctx context.Context) {
 		return
 	}
 	for {
-		if _, err := w.store.AsLeader(ctx, w.lead); !w.gate.excuses(ctx, err) {
+		_, err := w.store.AsLeader(ctx, w.lead)
+		if err != nil { // what looked stuck before an outage may not be
+			clear(w.memory.suspects)
+		}
+		if !w.gate.excuses(ctx, err) {
 			w.complain(err)
 		}
 		next := w.options.Sweep

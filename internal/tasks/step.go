@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/usher-bi/usher/internal/access"
 	"github.com/usher-bi/usher/internal/quickbi"
@@ -232,7 +233,7 @@ func (h *handler) lookFor(task store.Task, then func(finding) verdict) step {
 				return then(f)
 			}
 			return verdict{kind: another, next: h.lookAtShares(task, func(f finding, told bool) verdict {
-				if f == present && told {
+				if f == present && told || task.Regrant {
 					return then(unclear)
 				}
 				return then(present)
@@ -255,7 +256,7 @@ func (h *handler) lookAtShares(task store.Task, then func(f finding, told bool) 
 			if r.err != nil {
 				return h.judgeLook(task, r, func(f finding) verdict { return then(f, false) })
 			}
-			return then(findShare(task, r.shares), true)
+			return then(h.findShare(task, r.shares), true)
 		},
 	}
 }
@@ -287,11 +288,12 @@ func (h *handler) judgeLook(task store.Task, r reply, then func(finding) verdict
 }
 
 // findShare looks for the principal of a task among those a work is shared
-// with. The list leaves out what gives leave to edit.
-func findShare(task store.Task, shares []quickbi.Share) finding {
+// with; for a share that is to be given, one on other terms is another one. The
+// list leaves out what gives leave to edit.
+func (h *handler) findShare(task store.Task, shares []quickbi.Share) finding {
 	principal, _ := one(task)
 	for _, s := range shares {
-		if s.ShareToID == principal.ID && (s.ShareToType == "" || s.ShareToType == strconv.Itoa(int(scopes[principal.Type]))) {
+		if s.ShareToID == principal.ID && (s.ShareToType == "" || s.ShareToType == strconv.Itoa(int(scopes[principal.Type]))) && h.asAsked(task, s) {
 			return present
 		}
 	}
@@ -299,6 +301,16 @@ func findShare(task store.Task, shares []quickbi.Share) finding {
 		return unclear
 	}
 	return absent
+}
+
+// asAsked reports whether a share can be the one that a task gives. What the
+// list does not tell is taken to be so.
+func (h *handler) asAsked(task store.Task, s quickbi.Share) bool {
+	if _, resource := one(task); resource.Type != access.Share || task.Operation != access.Grant {
+		return true
+	}
+	return (s.AuthPoint == "" || s.AuthPoint == strconv.Itoa(int(levels[task.Terms.Role]))) &&
+		(s.Expires.IsZero() || s.Expires.Truncate(time.Second).Equal(h.endOf(task.Terms.ExpiresOn).Truncate(time.Second)))
 }
 
 // findWork looks for a work among those a user was given.
