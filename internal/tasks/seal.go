@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/usher-bi/usher/internal/store"
@@ -24,15 +25,15 @@ type auditKeeper struct {
 // keepAudit seals what is new, and makes the partitions of the months ahead.
 func (w *Worker) keepAudit(ctx context.Context) error {
 	k := &w.audit
+	var unmade error // no reason not to seal
 	if time.Since(k.partitions) > keepAuditEvery {
-		if err := w.store.MakePartitions(ctx); err != nil {
-			return err
+		if unmade = w.store.MakePartitions(ctx); unmade == nil {
+			k.partitions = time.Now()
 		}
-		k.partitions = time.Now()
 	}
 	seal, sealed, err := k.sealer.Seal(ctx)
 	if err != nil {
-		return err
+		return errors.Join(unmade, err)
 	}
 	if sealed {
 		k.head = seal
@@ -40,7 +41,7 @@ func (w *Worker) keepAudit(ctx context.Context) error {
 	if time.Since(k.loggedAt) > keepAuditEvery {
 		w.logCheckpoint()
 	}
-	return nil
+	return unmade
 }
 
 // logCheckpoint says what the newest seal hashes to, unless it was said already.
