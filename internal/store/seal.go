@@ -63,6 +63,7 @@ func (s *Store) MakePartitions(ctx context.Context) error {
 // concurrent use, and only the leader may use it.
 type Sealer struct {
 	store   *Store
+	server  string   // of which the rest is known
 	final   int64    // every row up to it is there for good, or never will be
 	seen    int64    // 0, or a number that is final once all of running have ended
 	running []string // virtual transaction ids
@@ -85,6 +86,10 @@ func (s *Sealer) Seal(ctx context.Context) (Seal, bool, error) {
 	var seal Seal
 	var sealed bool
 	err := s.store.inTx(ctx, "sealing the audit", func(tx pgx.Tx) (err error) {
+		var server string
+		if err := tx.QueryRow(ctx, `SELECT `+thisServer).Scan(&server); err != nil || server != s.server {
+			return err // another one by now: the next round looks at it anew
+		}
 		seal, sealed, err = sealUpto(ctx, tx, s.final)
 		return err
 	})
@@ -96,24 +101,33 @@ SELECT DISTINCT virtualtransaction FROM pg_locks
 WHERE locktype = 'relation' AND mode = 'RowExclusiveLock' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND relation = ANY ($1::regclass[]::oid[])`
 
+// thisServer changes whenever another server takes over, which may lack the last
+// writes of the one before: it was started at another time, or stood by until now.
+const thisServer = `concat(pg_postmaster_start_time(), pg_is_in_recovery())`
+
 // look finds out which number is final. The number has to be read before the
-// transactions.
+// transactions, and from the same server.
 func (s *Sealer) look(ctx context.Context) error {
-	var last int64
-	if err := s.store.pool.QueryRow(ctx, `SELECT last_value FROM audit_no`).Scan(&last); err != nil {
-		return err
-	}
 	tables := make([]string, len(auditedTables))
 	for i, t := range auditedTables {
 		tables[i] = t.name
 	}
-	rows, err := s.store.pool.Query(ctx, runningWriters, tables)
-	if err != nil {
+	var (
+		batch   pgx.Batch
+		last    int64
+		server  string
+		running []string
+	)
+	batch.Queue(`SELECT last_value, ` + thisServer + ` FROM audit_no`).QueryRow(func(row pgx.Row) error { return row.Scan(&last, &server) })
+	batch.Queue(runningWriters, tables).Query(func(rows pgx.Rows) (err error) {
+		running, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		return err
+	})
+	if err := s.store.pool.SendBatch(ctx, &batch).Close(); err != nil {
 		return err
 	}
-	running, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return err
+	if server != s.server || last < max(s.final, s.seen) {
+		*s = Sealer{store: s.store, server: server}
 	}
 	if s.seen > 0 && !slices.ContainsFunc(s.running, func(id string) bool { return slices.Contains(running, id) }) {
 		s.final, s.seen = s.seen, 0
