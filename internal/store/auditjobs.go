@@ -15,7 +15,7 @@ import (
 // before a detail was recorded agree with whatever the job says.
 const submissions = `
 DECLARE submissions NO SCROLL CURSOR FOR
-SELECT coalesce(j.id, a.job_id, 0), coalesce(j.ulid, a.job_id::text, ''), a.at, a.detail ->> 'changes_sha256', CASE WHEN a.detail ->> 'rows' ~ '^\d{1,9}$' THEN (a.detail ->> 'rows')::int ELSE coalesce(j.rows, 0) END, a.id IS NOT NULL AND j.id IS NOT NULL
+SELECT coalesce(j.id, a.job_id, 0), coalesce(j.ulid, a.job_id::text, ''), a.at, a.detail ->> 'changes_sha256', CASE WHEN a.detail ->> 'rows' ~ '^\d{1,9}$' THEN (a.detail ->> 'rows')::int ELSE coalesce(j.rows, 0) END, j.dropped_at IS NOT NULL, a.id IS NOT NULL AND j.id IS NOT NULL
        AND j.requested_by = a.actor
        AND j.ulid = coalesce(a.detail ->> 'id', j.ulid)
        AND j.source = coalesce(a.detail ->> 'source', j.source)
@@ -32,12 +32,15 @@ const nextSubmissions = `FETCH 1000 FROM submissions`
 
 // submission is a job as its submission was recorded.
 type submission struct {
-	job    int64
-	id     string
-	at     *time.Time // nil: no record of it
-	digest *string    // of its changes; nil: from before there was one
-	rows   int64
-	agrees bool // the job is as was recorded
+	job     int64
+	id      string
+	at      *time.Time // nil: no record of it
+	digest  *string    // of its changes; nil: from before there was one
+	rows    int64
+	dropped bool // retention says that it dropped the job's rows
+	agrees  bool // the job is as was recorded
+
+	unanswered int64 // tasks that are done without an answer
 }
 
 // checkJobs holds every job and its changes against the record of its
@@ -52,7 +55,7 @@ func (c *auditCheck) checkJobs(ctx context.Context) error {
 			return err
 		}
 		page, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (s submission, err error) {
-			err = row.Scan(&s.job, &s.id, &s.at, &s.digest, &s.rows, &s.agrees)
+			err = row.Scan(&s.job, &s.id, &s.at, &s.digest, &s.rows, &s.dropped, &s.agrees)
 			return s, err
 		})
 		if err != nil {
@@ -61,6 +64,9 @@ func (c *auditCheck) checkJobs(ctx context.Context) error {
 		upto := int64(math.MaxInt64) // beyond the last job there must be no changes
 		if len(page) > 0 {
 			upto = page[len(page)-1].job
+			if err := c.checkOutcomes(ctx, span{last, upto}, page); err != nil {
+				return err
+			}
 		}
 		if err := c.checkChanges(ctx, span{last, upto}, page); err != nil {
 			return err
@@ -137,7 +143,7 @@ func (c *auditCheck) conclude(sum jobSum, page []submission) []submission {
 // judge holds one job and its changes against the record.
 func (c *auditCheck) judge(s submission, sum jobSum) {
 	switch {
-	case month(s.job>>36) < c.dropped && sum.rows == 0:
+	case month(s.job>>36) < c.dropped && s.dropped && sum.rows == 0:
 		return
 	case s.at != nil && (!c.query.From.IsZero() && s.at.Before(c.query.From) || !c.query.To.IsZero() && !s.at.Before(c.query.To)):
 		return
@@ -149,6 +155,9 @@ func (c *auditCheck) judge(s submission, sum jobSum) {
 	if s.digest == nil {
 		c.report.Undigested++
 		return
+	}
+	if s.unanswered > 0 {
+		c.report.add(Finding{Kind: Unanswered, Table: "tasks", JobID: s.id, From: s.at, To: s.at, Found: s.unanswered})
 	}
 	c.report.Jobs++
 	c.report.Changes += sum.rows

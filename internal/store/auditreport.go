@@ -23,6 +23,8 @@ const (
 	LinkBroken     FindingKind = "link_broken"          // it does not follow from the one before
 	CheckpointGone FindingKind = "checkpoint_not_found" // the chain does not hold it
 	JobChanged     FindingKind = "job_changed"          // it is not as its submission was recorded
+	DropUntrue     FindingKind = "drop_untrue"          // months are said to be dropped that are too young, or still there
+	Unanswered     FindingKind = "outcome_unanswered"   // a job has changes that are said to have succeeded, and no answer says so
 )
 
 // Finding is one thing that is wrong. Its JSON is API. Fields that do not apply

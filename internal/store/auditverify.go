@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -55,16 +56,56 @@ func verifyAudit(ctx context.Context, tx pgx.Tx, q AuditQuery) (AuditReport, err
 }
 
 // readDropped finds out which months retention has dropped. Each drop names all
-// months before one, so that the last drop speaks for those before it.
+// months before one, so that the last drop speaks for those before it. Anybody
+// who may write the audit can claim one, so only those count that can be true.
 func (c *auditCheck) readDropped(ctx context.Context) error {
-	var before string
-	err := c.tx.QueryRow(ctx, `SELECT coalesce(max(detail ->> 'before'), '') FROM audit WHERE event = $1`, EventDropped).Scan(&before)
-	if err != nil || before == "" {
+	there, now, err := c.readMonths(ctx)
+	if err != nil {
 		return err
 	}
-	c.report.DroppedBefore = before
-	c.dropped, err = parseMonth(before)
+	rows, err := c.tx.Query(ctx, `
+SELECT coalesce(detail ->> 'before', ''), CASE WHEN isfinite(at) THEN at END FROM audit WHERE event = $1`, EventDropped)
+	if err != nil {
+		return err
+	}
+	var before string
+	var at *time.Time
+	_, err = pgx.ForEachRow(rows, []any{&before, &at}, func() error {
+		m, err := parseMonth(before)
+		if err != nil || m > there || m > now-keptMonths {
+			f := Finding{Kind: DropUntrue, Table: "audit", From: at, To: at}
+			if err == nil {
+				f.Month = m.String()
+			}
+			c.report.add(f)
+		} else if m > c.dropped {
+			c.dropped, c.report.DroppedBefore = m, before
+		}
+		return nil
+	})
 	return err
+}
+
+// readMonths returns the first month that has a partition, and the current one.
+func (c *auditCheck) readMonths(ctx context.Context) (first, now month, err error) {
+	if err = c.tx.QueryRow(ctx, `SELECT month_of(clock_timestamp())`).Scan(&now); err != nil {
+		return 0, 0, err
+	}
+	rows, err := c.tx.Query(ctx, partitions)
+	if err != nil {
+		return 0, 0, err
+	}
+	var t DroppedTable
+	first = math.MaxInt
+	_, err = pgx.ForEachRow(rows, []any{&t.Name, &t.Of}, func() error {
+		if own, oldest, ok := t.month(); oldest {
+			first = 0
+		} else if ok {
+			first = min(first, own)
+		}
+		return nil
+	})
+	return first, now, err
 }
 
 const nextSeals = selectSeals + ` WHERE no > $1 ORDER BY no LIMIT 500`

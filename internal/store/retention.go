@@ -46,6 +46,14 @@ type DroppedTable struct {
 	Rows int64  `json:"rows"`
 }
 
+// month tells from the name of a partition which month it holds, or that it
+// holds whatever comes before all months.
+func (t DroppedTable) month() (own month, oldest, ok bool) {
+	suffix := strings.TrimPrefix(t.Name, t.Of+"_")
+	own, err := parseMonth(strings.ReplaceAll(suffix, "_", "-"))
+	return own, suffix == "oldest", err == nil
+}
+
 // PlanRetention counts what dropping the months before a month (YYYY-MM) would
 // take. [ErrRetention] says what forbids it: the month is too young, a job in
 // those months is open, or rows in them are not sealed yet.
@@ -181,12 +189,11 @@ func tablesBefore(ctx context.Context, tx pgx.Tx, m month) ([]DroppedTable, erro
 	var t DroppedTable
 	first := month(math.MaxInt)
 	_, err = pgx.ForEachRow(rows, []any{&t.Name, &t.Of}, func() error {
-		suffix := strings.TrimPrefix(t.Name, t.Of+"_")
-		own, notMonth := parseMonth(strings.ReplaceAll(suffix, "_", "-"))
+		own, isOldest, isMonth := t.month()
 		switch {
-		case suffix == "oldest":
+		case isOldest:
 			oldest = append(oldest, t)
-		case notMonth == nil:
+		case isMonth:
 			first = min(first, own)
 			if own < m {
 				out = append(out, t)
