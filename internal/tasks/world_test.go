@@ -2,6 +2,7 @@ package tasks_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http/httptest"
 	"slices"
@@ -42,6 +43,16 @@ func setup(t *testing.T, o quickbitest.Options) *world {
 	return setupOn(t, servers{postgres: testenv.Postgres(t), redis: testenv.Redis(t)}, o)
 }
 
+// verifyAudit holds what a test led to against the audit of it, if Postgres is
+// there: whatever workers do, the audit finds nothing wrong with it.
+func verifyAudit(t *testing.T, s *store.Store) {
+	t.Helper()
+	report, err := s.VerifyAudit(context.WithoutCancel(t.Context()), store.AuditQuery{})
+	if err != nil && !errors.Is(err, store.ErrUnavailable) || len(report.Findings) > 0 {
+		t.Errorf("the audit does not verify: %v, %+v", err, report.Findings)
+	}
+}
+
 // servers are URLs.
 type servers struct{ postgres, redis string }
 
@@ -52,6 +63,7 @@ func setupOn(t *testing.T, at servers, o quickbitest.Options) *world {
 		t.Fatalf("opening the store: %v", err)
 	}
 	t.Cleanup(s.Close)
+	t.Cleanup(func() { verifyAudit(t, s) })
 	client, err := tasks.OpenRedis(t.Context(), at.redis)
 	if err != nil {
 		t.Fatalf("opening Redis: %v", err)
