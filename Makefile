@@ -11,7 +11,7 @@ demo: ## a job from CSV to granted access, against a stand-in for Quick BI
 
 test: ## all tests, against private servers
 	@scripts/setup --race
-	go test -race -shuffle=on -count=1 ./...
+	go test -race -shuffle=on -count=1 -timeout 20m ./...
 
 RUNS ?= 3
 SEED ?= 1
