@@ -195,11 +195,13 @@ func TestForgeriesAreFound(t *testing.T) { //nolint:tparallel // the forgeries s
 		{"outcome of what was never sent", `UPDATE tasks SET state = 'done', finished_at = now(), request_id = 'REQ' WHERE job_id <> $1`, []string{"outcome_unanswered tasks"}},
 		{"outcome by another answer", `UPDATE tasks SET request_id = 'OTHER' WHERE job_id = $1`, []string{"outcome_unanswered tasks"}},
 		{"outcome of more than was sent", `UPDATE tasks SET principals = principals || '{eve}' WHERE job_id = $1`, []string{"outcome_unanswered tasks"}},
-		{"part of what was not carried out", `WITH cut AS (
+		{
+			"part of what was not carried out", `WITH cut AS (
 			UPDATE tasks SET state = 'split', finished_at = now(), request_id = 'REQ' WHERE job_id <> $1 RETURNING *)
 			INSERT INTO tasks (job_id, no, root_no, first_change, last_change, action, operation, principal_type, principals, resources, role, state, request_id, finished_at)
 			SELECT job_id, 9, no, first_change, last_change, action, operation, principal_type, principals, resources, role, 'done', 'REQ', now() FROM cut`,
-			[]string{"outcome_unanswered tasks"}},
+			[]string{"outcome_unanswered tasks"},
+		},
 	}
 	columns := map[string][]string{
 		"audit":       {"at = at + interval '1 us'", "actor = 'x'", "event = 'x'", "job_id = NULL", "task_no = 7", `detail = '{"source": "x"}'`},
