@@ -58,7 +58,7 @@ func TestAuditVerify(t *testing.T) {
 			t.Errorf("stdout lacks %q:\n%s", want, o.out)
 		}
 	}
-	b.tamper("UPDATE answers SET request_id = 'forged' WHERE call_id = (SELECT min(call_id) FROM answers)")
+	b.tamper("UPDATE answers SET message = 'forged' WHERE call_id = (SELECT min(call_id) FROM answers)")
 	o = b.run("audit", "verify").want(t, exitJobFailed)
 	for _, want := range []string{"answers: rows_changed, seal 1, month ", ": 2 rows recorded, 2 found; written from - to ", "The audit is NOT intact."} {
 		if !strings.Contains(o.out, want) {
