@@ -149,7 +149,9 @@ func flush(ctx context.Context, r *rig, o *outcome, _ time.Duration) {
 	repaired := time.Since(start)
 	r.conclude(ctx, o, f)
 	done := r.count(ctx, `SELECT count(*) FROM tasks WHERE state = 'done'`)
-	twice := r.count(ctx, `SELECT count(*) - count(DISTINCT (job_id, task_no)) FROM calls`)
+	twice := r.count(ctx, `
+SELECT count(*) - count(DISTINCT (c.job_id, c.task_no)) FROM calls c
+WHERE NOT EXISTS (SELECT FROM answers a WHERE a.job_id = c.job_id AND a.call_id = c.id AND a.class = 'not_sent')`)
 	o.figures = append(o.figures, fmt.Sprintf("every task was in Redis again after %.1f s; %d tasks done, %d calls repeated", repaired.Seconds(), done, twice))
 	if repaired > repairLimit || done != flushTasks || twice > 0 {
 		r.findf("after FLUSHALL %d of %d tasks ended, %d calls were repeated, Redis was whole again after %s; want all, none, %s",
