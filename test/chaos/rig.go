@@ -38,6 +38,7 @@ type rig struct {
 	store    *store.Store  // likewise: the product's own view
 	cache    *redis.Client // likewise
 
+	calm      atomic.Int64  // times that a command found a store away while none was; see maybeAway
 	disturbed atomic.Int64  // when a store was last away, unix nanoseconds; see disturb
 	patience  time.Duration // for all jobs to end
 	began     time.Time
@@ -157,6 +158,15 @@ func (r *rig) disturb() { r.disturbed.Store(time.Now().UnixNano()) }
 func (r *rig) wasDisturbed() bool {
 	return time.Since(time.Unix(0, r.disturbed.Load())) < 15*time.Second
 }
+
+// calmLimit is how often in one run a machine may be so busy that a command does
+// not hear from a store in time, although nobody cut it off.
+const calmLimit = 3
+
+// maybeAway reports whether a command may find a store away now. It says so only
+// of what it did not do, so what matters is that the same command, done again,
+// is carried out once.
+func (r *rig) maybeAway() bool { return r.wasDisturbed() || r.calm.Add(1) <= calmLimit }
 
 // close ends everything that newRig started.
 func (r *rig) close() error {

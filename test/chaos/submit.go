@@ -56,8 +56,8 @@ func (r *rig) submit(ctx context.Context, s submission) string {
 			return jobID(out)
 		case ctx.Err() != nil:
 			return ""
-		case kill != 0, code == unreachable && r.wasDisturbed(), code == interrupted:
-		case r.wasDisturbed() && strings.Contains(out, "the job was accepted as"): // and could not be shown any more
+		case kill != 0, code == unreachable && r.maybeAway(), code == interrupted:
+		case strings.Contains(out, "the job was accepted as") && r.maybeAway(): // and could not be shown any more
 		default:
 			r.findf("enqueue csv %s ended with code %d: %s", s.name, code, out)
 			return ""
@@ -78,7 +78,7 @@ func (r *rig) ask(ctx context.Context, args ...string) {
 		switch {
 		case code == 0, strings.Contains(out, "nothing_to_retry"), strings.Contains(out, "job_ended"):
 			return
-		case code == unreachable && r.wasDisturbed():
+		case code == unreachable && r.maybeAway():
 		default:
 			r.findf("enqueue %s ended with code %d: %s", strings.Join(args, " "), code, out)
 			return
