@@ -24,24 +24,29 @@ const (
 
 // othersMeaning is true of an older task o that would undo what task t does, or
 // double it: of any that asks for something else, and where a repeat may double
-// ($7 is false) also of one that asks for the same.
-const othersMeaning = `(NOT $7 OR (o.operation, o.role) <> (t.operation, t.role) OR o.expires_on IS DISTINCT FROM t.expires_on)`
+// also of one that asks for the same.
+const othersMeaning = `(NOT t.repeatable OR (o.operation, o.role) <> (t.operation, t.role) OR o.expires_on IS DISTINCT FROM t.expires_on)`
 
 // The newest accepted change of an access wins: by the rank of its job, then by
 // the job. A change that was withdrawn asks for nothing. Of an older call it is
 // enough that it may still take effect: it is in flight, or was never answered.
-const beginCall = `
-WITH task AS (
-    SELECT t.job_id, t.no, t.generation, t.action, t.operation, t.principal_type, t.principals, t.resources, t.cells,
+const beginCalls = `
+WITH asked AS (
+    SELECT * FROM unnest($1::bigint[], $2::int[], $3::int[], $4::boolean[], $5::text[], $6::boolean[])
+        WITH ORDINALITY AS x (job_id, no, generation, probe, sends, repeatable, place)
+), task AS (
+    SELECT x.place, x.sends, x.repeatable,
+           t.job_id, t.no, t.generation, t.action, t.operation, t.principal_type, t.principals, t.resources, t.cells,
            t.role, t.expires_on, t.claimed_by, t.overtook, coalesce(j.ranks_as, j.id) AS rank
-    FROM tasks t
-    JOIN jobs j ON j.id = t.job_id
-    WHERE t.job_id = $1 AND t.no = $2 AND t.generation = $3 AND t.state = 'running' AND t.claimed_until > now()
+    FROM asked x
+    JOIN tasks t ON t.job_id = x.job_id AND t.no = x.no
+    JOIN jobs j ON j.id = x.job_id + 0
+    WHERE t.generation = x.generation AND t.claimed_until > now()
       AND EXISTS (SELECT FROM workers w WHERE w.name = t.claimed_by AND w.alive_until > now())
       AND j.status <> 'canceling' AND NOT t.withdrawn AND NOT ` + taskPaused + `
-      AND ($4 OR NOT EXISTS (SELECT FROM action_stops s WHERE s.action = t.action))
+      AND (x.probe OR NOT EXISTS (SELECT FROM action_stops s WHERE s.action = t.action))
 ), newer AS (
-    SELECT p.id AS principal, r.key AS resource, by.ulid
+    SELECT t.place, p.id AS principal, r.key AS resource, by.ulid
     FROM task t
     CROSS JOIN unnest(t.principals) AS p (id)
     CROSS JOIN unnest(t.resources) AS r (key)
@@ -63,30 +68,33 @@ WITH task AS (
         ORDER BY coalesce(n.ranks_as, n.id) DESC, n.id DESC
         LIMIT 1
     ) by
-    WHERE $6 AND t.operation <> 'read' AND (SELECT max(id) FROM jobs) > t.rank
+    WHERE $7 AND t.operation <> 'read' AND (SELECT max(id) FROM jobs) > t.rank
 ), older AS (
-    SELECT interval '0' AS left
+    SELECT t.place, interval '0' AS left
     FROM task t
     JOIN jobs oj ON oj.status IN ('queued', 'running', 'canceling') AND (coalesce(oj.ranks_as, oj.id), oj.id) < (t.rank, t.job_id)
     JOIN tasks o ON o.job_id = oj.id AND o.state = 'running' AND o.resources && t.resources AND o.principals && t.principals
-    WHERE $6 AND o.principal_type = t.principal_type AND o.operation <> 'read' AND ` + othersMeaning + `
+    WHERE $7 AND o.principal_type = t.principal_type AND o.operation <> 'read' AND ` + othersMeaning + `
       AND EXISTS (
           SELECT FROM calls c WHERE c.job_id = o.job_id AND c.task_no = o.no AND c.generation = o.generation
             AND NOT EXISTS (SELECT FROM answers a WHERE a.job_id = c.job_id AND a.call_id = c.id AND a.class NOT IN ('unknown_outcome', 'transient')))
     UNION ALL
-    SELECT o.late_until - now()
+    SELECT t.place, o.late_until - now()
     FROM task t
     JOIN jobs oj ON oj.late_until > now() AND (coalesce(oj.ranks_as, oj.id), oj.id) < (t.rank, t.job_id)
     JOIN tasks o ON o.job_id = oj.id AND o.late_until > now() AND o.resources && t.resources AND o.principals && t.principals
-    WHERE $6 AND o.principal_type = t.principal_type AND o.operation <> 'read' AND ` + othersMeaning + `
+    WHERE $7 AND o.principal_type = t.principal_type AND o.operation <> 'read' AND ` + othersMeaning + `
 ), begun AS (
     INSERT INTO calls (job_id, task_no, generation, action, cells, worker)
-    SELECT t.job_id, t.no, t.generation, $5, t.cells, t.claimed_by FROM task t
-    WHERE NOT EXISTS (SELECT FROM newer) AND (t.operation = 'revoke' AND NOT t.overtook OR NOT EXISTS (SELECT FROM older))
-    RETURNING id
+    SELECT t.job_id, t.no, t.generation, t.sends, t.cells, t.claimed_by FROM task t
+    WHERE NOT EXISTS (SELECT FROM newer n WHERE n.place = t.place)
+      AND (t.operation = 'revoke' AND NOT t.overtook OR NOT EXISTS (SELECT FROM older o WHERE o.place = t.place))
+    RETURNING id, job_id, task_no
 )
-SELECT EXISTS (SELECT FROM task), (SELECT id FROM begun), (SELECT max(o.left) FROM older o),
-       (SELECT array_agg(principal) FROM newer), (SELECT array_agg(resource) FROM newer), (SELECT array_agg(ulid) FROM newer)`
+SELECT t.place, (SELECT b.id FROM begun b WHERE b.job_id = t.job_id AND b.task_no = t.no), (SELECT max(o.left) FROM older o WHERE o.place = t.place),
+       (SELECT array_agg(n.principal) FROM newer n WHERE n.place = t.place), (SELECT array_agg(n.resource) FROM newer n WHERE n.place = t.place),
+       (SELECT array_agg(n.ulid) FROM newer n WHERE n.place = t.place)
+FROM task t`
 
 // NewCall is a call about to be sent for a claimed task.
 type NewCall struct {
@@ -143,36 +151,63 @@ func (e *SupersededError) Error() string {
 //     effect. A revoke does not wait for that, once: it is sent at once, and
 //     Begun says that it has to be sent again.
 //
-// On any error nothing was written, and nothing may be sent.
+// On any error nothing was written, and nothing may be sent. A claim begins one
+// call at a time.
 func (s *Store) BeginCall(ctx context.Context, c NewCall) (Begun, error) {
-	var (
-		current                   bool
-		call                      *int64
-		older                     *time.Duration
-		principals, resources, by []string
-		batch                     pgx.Batch
-	)
-	batch.Queue(enterGate, int64(gate))
-	c.Claim = s.fenced(ctx, c.Claim)
-	batch.Queue(beginCall, c.Job, c.No, c.Generation, c.Probe, c.Action, !broken.Order, c.Repeatable).QueryRow(func(row pgx.Row) error {
-		return row.Scan(&current, &call, &older, &principals, &resources, &by)
-	})
 	const what = "writing the call down"
-	err := s.pool.SendBatch(ctx, &batch).Close()
+	c.Claim = s.fenced(ctx, c.Claim)
+	found, err := s.begins.ask(ctx, c)
 	switch {
 	case err != nil:
 		return Begun{}, outward(what, err)
-	case !current:
+	case found == nil:
 		return Begun{}, outward(what, s.refused(ctx, c.Claim))
-	case len(by) > 0:
-		return Begun{}, superseded(principals, resources, by)
-	case call == nil:
-		return Begun{}, &OlderCallError{For: *older}
-	case older != nil:
-		return Begun{Call: *call, Overtakes: &OlderCallError{For: *older}}, nil
+	case len(found.by) > 0:
+		return Begun{}, superseded(found.principals, found.resources, found.by)
+	case found.call == nil:
+		return Begun{}, &OlderCallError{For: *found.older}
+	case found.older != nil:
+		return Begun{Call: *found.call, Overtakes: &OlderCallError{For: *found.older}}, nil
 	default:
-		return Begun{Call: *call}, nil
+		return Begun{Call: *found.call}, nil
 	}
+}
+
+// beginning is what Postgres said to the wish to send a call.
+type beginning struct {
+	call                      *int64 // nil: not to be sent
+	older                     *time.Duration
+	principals, resources, by []string // of what is newer
+}
+
+// begin writes those of calls down that may be sent. For a claim that may send
+// nothing there is nil.
+func (s *Store) begin(ctx context.Context, calls []NewCall) ([]*beginning, error) {
+	n := len(calls)
+	jobs, numbers, generations := make([]int64, n), make([]int, n), make([]int, n)
+	probes, actions, repeatable := make([]bool, n), make([]string, n), make([]bool, n)
+	for i, c := range calls {
+		jobs[i], numbers[i], generations[i] = c.Job, c.No, c.Generation
+		probes[i], actions[i], repeatable[i] = c.Probe, string(c.Action), c.Repeatable
+	}
+	var out []*beginning
+	err := again(func() error {
+		out = make([]*beginning, n)
+		var batch pgx.Batch
+		batch.Queue(enterGate, int64(gate))
+		batch.Queue(beginCalls, jobs, numbers, generations, probes, actions, repeatable, !broken.Order).Query(func(rows pgx.Rows) error {
+			var place int
+			var b beginning
+			_, err := pgx.ForEachRow(rows, []any{&place, &b.call, &b.older, &b.principals, &b.resources, &b.by}, func() error {
+				row := b
+				out[place-1] = &row
+				return nil
+			})
+			return err
+		})
+		return s.hot.SendBatch(ctx, &batch).Close()
+	})
+	return out, err
 }
 
 func superseded(principals, resources, by []string) error {
@@ -203,10 +238,35 @@ type Answer struct {
 	LateFor time.Duration
 }
 
-const insertAnswer = `
+const insertAnswers = `
 INSERT INTO answers (job_id, call_id, class, http_status, api_code, message, request_id, took, result)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::interval[], $9::text[])
 ON CONFLICT (job_id, call_id) DO NOTHING`
+
+// answerColumns are answers as one array a column, for unnest.
+type answerColumns struct {
+	jobs, calls                                      []int64
+	statuses                                         []int
+	classes, apiCodes, messages, requestIDs, results []string
+	took                                             []time.Duration
+}
+
+// add adds an answer, unless it stands for no call.
+func (c *answerColumns) add(job int64, a Answer) {
+	if a.Call == 0 {
+		return
+	}
+	c.jobs, c.calls, c.statuses = append(c.jobs, job), append(c.calls, a.Call), append(c.statuses, a.HTTPStatus)
+	c.classes, c.apiCodes, c.messages = append(c.classes, a.Class), append(c.apiCodes, a.APICode), append(c.messages, a.Message)
+	c.requestIDs, c.results, c.took = append(c.requestIDs, a.RequestID), append(c.results, a.Result), append(c.took, a.Took)
+}
+
+// queue adds the statement that records the answers to a batch, if there are any.
+func (c *answerColumns) queue(batch *pgx.Batch) {
+	if len(c.jobs) > 0 {
+		batch.Queue(insertAnswers, c.jobs, c.calls, c.classes, c.statuses, c.apiCodes, c.messages, c.requestIDs, c.took, c.results)
+	}
+}
 
 const (
 	jobIsLate  = `UPDATE jobs SET late_until = greatest(late_until, now() + $2::interval) WHERE id = $1`
@@ -234,7 +294,9 @@ func (a Answer) queue(batch *pgx.Batch, ref TaskRef) {
 	if a.Call == 0 {
 		return
 	}
-	batch.Queue(insertAnswer, ref.Job, a.Call, a.Class, a.HTTPStatus, a.APICode, a.Message, a.RequestID, a.Took, a.Result)
+	var answers answerColumns
+	answers.add(ref.Job, a)
+	answers.queue(batch)
 	if a.LateFor > 0 {
 		batch.Queue(jobIsLate, ref.Job, a.LateFor)
 		batch.Queue(taskIsLate, ref.Job, ref.No, a.LateFor)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -15,11 +16,13 @@ SELECT FROM jobs j
 WHERE j.id = $1 AND EXISTS (SELECT FROM tasks t WHERE t.job_id = $1 AND t.state = 'ready' AND t.withdrawn)
 FOR NO KEY UPDATE`
 
+// Tasks end from the first to the last, so what is open is looked for at the far
+// end: there is no need to pass the traces of all that have ended.
 const finalizeJob = `
 WITH ended AS (
     UPDATE jobs SET finished_at = now(), status = CASE status WHEN 'canceling' THEN 'canceled' ELSE 'completed' END
     WHERE id = $1 AND status IN ('queued', 'running', 'canceling')
-      AND NOT EXISTS (SELECT FROM tasks WHERE job_id = $1 AND state IN ('ready', 'running'))
+      AND (SELECT no FROM tasks WHERE job_id = $1 AND state IN ('ready', 'running') ORDER BY no DESC LIMIT 1) IS NULL
     RETURNING id, ulid, status
 ), unpaused AS (
     DELETE FROM pauses p USING ended WHERE p.scope = 'job' AND p.name = ended.ulid
@@ -29,10 +32,21 @@ SELECT 'usher', '` + EventFinished + `', id, jsonb_build_object('status', status
 
 // Finalize withdraws what was canceled in a worker's hands and came back, and
 // ends a job whose last task has ended; otherwise it does nothing.
-// Whoever comes first ends it, exactly once.
+// Whoever comes first ends it, exactly once. It looks at what was committed
+// before it was asked, and asking for one job many times at once costs little.
 func (s *Store) Finalize(ctx context.Context, job int64) error {
-	_, err := s.finalize(ctx, job)
-	return err
+	_, err := s.finals.ask(ctx, job)
+	return outward("finishing the job", err)
+}
+
+// finalizeEach finalizes each of jobs once, however often it is among them.
+func (s *Store) finalizeEach(ctx context.Context, jobs []int64) ([]struct{}, error) {
+	for _, job := range slices.Compact(slices.Sorted(slices.Values(jobs))) {
+		if _, err := s.finalize(ctx, job); err != nil {
+			return nil, err
+		}
+	}
+	return make([]struct{}, len(jobs)), nil
 }
 
 // finalize also reports whether it was this call that ended the job.
@@ -45,7 +59,7 @@ func (s *Store) finalize(ctx context.Context, job int64) (ended bool, err error)
 			ended = tag.RowsAffected() == 1
 			return nil
 		})
-		return s.pool.SendBatch(ctx, &batch).Close()
+		return s.hot.SendBatch(ctx, &batch).Close()
 	})
 	return ended && err == nil, outward("finishing the job", err)
 }

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,6 +44,13 @@ var (
 type Store struct {
 	pool  *pgxpool.Pool
 	vital *pgxpool.Pool // one connection, for saying that a worker lives: it must not queue behind the work
+	hot   *pgxpool.Pool // for what is asked for each task; see hotSession
+
+	// What a worker asks for each task.
+	claims  together[ClaimRequest, *claimed]
+	begins  together[NewCall, *beginning]
+	endings together[finishing, bool]
+	finals  together[int64, struct{}]
 }
 
 // Options adjusts a Store. The zero value works.
@@ -75,14 +83,16 @@ func New(ctx context.Context, databaseURL string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, outward("connecting", err)
 	}
-	single := cfg.Copy()
-	single.MinConns, single.MinIdleConns, single.MaxConns = 0, 0, 1
-	vital, err := pgxpool.NewWithConfig(ctx, single)
-	if err != nil {
-		pool.Close()
-		return nil, outward("connecting", err)
+	s := &Store{pool: pool}
+	if s.vital, err = s.beside(ctx, 1, session); err == nil {
+		s.hot, err = s.beside(ctx, hotConns, hotSession)
 	}
-	return &Store{pool: pool, vital: vital}, nil
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
+	s.claims.do, s.begins.do, s.endings.do, s.finals.do = s.claim, s.begin, s.finishPlainly, s.finalizeEach
+	return s, nil
 }
 
 // session has Postgres end, within a minute, what a process has left behind that
@@ -94,6 +104,34 @@ const session = `
 SELECT set_config('jit', 'off', false),
        set_config('idle_in_transaction_session_timeout', '60s', false), set_config('tcp_keepalives_idle', '15', false),
        set_config('tcp_keepalives_interval', '5', false), set_config('tcp_keepalives_count', '3', false)`
+
+// hotSession is for the statements of each task. They name rows by keys, so one
+// plan does for all arguments, and it goes by indexes: what a new month will hold
+// is unknown when it is made, and reading all of a table looks cheap then.
+const hotSession = session + `,
+       set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false),
+       set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false)`
+
+// hotConns is enough for all groups of requests that are under way at once.
+const hotConns = 4 * groupsAtOnce
+
+// beside returns a pool to the same database with connections of its own, which
+// begin with a statement.
+func (s *Store) beside(ctx context.Context, conns int32, begin string) (*pgxpool.Pool, error) {
+	cfg := s.pool.Config()
+	cfg.MinConns, cfg.MinIdleConns, cfg.MaxConns = 0, 0, conns
+	cfg.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, begin)
+		return err
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	return pool, outward("connecting", err)
+}
+
+// pools are all that there are.
+func (s *Store) pools() []*pgxpool.Pool {
+	return slices.DeleteFunc([]*pgxpool.Pool{s.hot, s.vital, s.pool}, func(p *pgxpool.Pool) bool { return p == nil })
+}
 
 // Open is [New], and asks Postgres once, so that a wrong address shows here and
 // not at the first job. maxConns of 0 means pgx's default.
@@ -114,15 +152,17 @@ const connectTimeout = 5 * time.Second
 
 // Close waits for connections in use and closes them all.
 func (s *Store) Close() {
-	s.vital.Close()
-	s.pool.Close()
+	for _, p := range s.pools() {
+		p.Close()
+	}
 }
 
 // Reset drops the connections that are not in use, and those that are once they
 // no longer are. After an outage none may lead anywhere.
 func (s *Store) Reset() {
-	s.vital.Reset()
-	s.pool.Reset()
+	for _, p := range s.pools() {
+		p.Reset()
+	}
 }
 
 // Ping asks Postgres for an answer.
@@ -173,6 +213,12 @@ func outward(what string, err error) error {
 	default:
 		return fmt.Errorf("%s: %w", what, err)
 	}
+}
+
+// refused reports whether Postgres answered, and said no.
+func refused(err error) bool {
+	refused, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && !away(refused.Code)
 }
 
 // away reports whether a SQLSTATE says that the server is starting, stopping,

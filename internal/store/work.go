@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -55,17 +56,33 @@ type ClaimRequest struct {
 	Token int64
 }
 
-const claimTask = `
-WITH claimed AS (
+// The statements of the hot path name tasks by their key and by nothing that a
+// partial index is about, and jobs by an expression: of a new month nothing is
+// known, and the planner would as soon read all tasks of a job as one. That a
+// task is waiting or in work shows in claimed_by and finished_at too.
+//
+// What somebody has locked is about to change, and is passed over, so that
+// nobody waits for a cancel of a million tasks who has another one to claim.
+const claimTasks = `
+WITH asked AS (
+    SELECT * FROM unnest($1::bigint[], $2::int[], $3::int[], $4::text[], $5::interval[], $6::bigint[])
+        WITH ORDINALITY AS x (job_id, no, generation, worker, lease, token, place)
+), free AS (
+    SELECT t.job_id, t.no FROM asked x JOIN tasks t ON t.job_id = x.job_id AND t.no = x.no
+    FOR NO KEY UPDATE OF t SKIP LOCKED
+), claimed AS (
     UPDATE tasks t SET
-        state = 'running', claimed_by = $4, claimed_until = now() + $5::interval, generation = $3 + 1, claim_token = $6
-    FROM jobs j
-    WHERE t.job_id = $1 AND t.no = $2 AND j.id = t.job_id AND j.status <> 'canceling' AND NOT t.withdrawn AND NOT ` + taskPaused + `
-      AND (t.generation = $3 AND t.state = 'ready' OR t.generation = $3 + 1 AND t.state = 'running' AND t.claim_token = nullif($6::bigint, 0))
-    RETURNING t.*, j.ulid, j.lane, j.status, j.update_role
+        state = 'running', claimed_by = x.worker, claimed_until = now() + x.lease, generation = x.generation + 1, claim_token = x.token
+    FROM asked x
+    JOIN free f ON f.job_id = x.job_id AND f.no = x.no
+    JOIN jobs j ON j.id = x.job_id + 0
+    WHERE t.job_id = x.job_id AND t.no = x.no AND t.finished_at IS NULL
+      AND (t.generation = x.generation AND t.claimed_by IS NULL OR t.generation = x.generation + 1 AND t.claim_token = nullif(x.token, 0))
+      AND j.status <> 'canceling' AND NOT t.withdrawn AND NOT ` + taskPaused + `
+    RETURNING x.place, t.*, j.ulid, j.lane, j.status, j.update_role
 )
-SELECT t.generation, t.action, t.operation, t.principal_type, t.principals, t.resources, t.role, t.expires_on,
-       t.attempts, t.strikes, t.unsure, t.ulid, t.lane, t.status, t.update_role, t.overtook AND EXISTS (
+SELECT t.place, t.generation, t.action, t.operation, t.principal_type, t.principals, t.resources, t.role, t.expires_on,
+       t.attempts, t.strikes, t.unsure, t.ulid, t.lane, t.status = 'queued', t.update_role, t.overtook AND EXISTS (
            SELECT FROM calls c JOIN answers a ON a.job_id = c.job_id AND a.call_id = c.id
            WHERE c.job_id = t.job_id AND c.task_no = t.no AND c.action = t.action AND a.class = 'ok'),
        t.action = 'AddWorksAuthorization' AND EXISTS (
@@ -75,36 +92,78 @@ SELECT t.generation, t.action, t.operation, t.principal_type, t.principals, t.re
              AND c.principal = t.principals[1] AND (c.role, c.expires_on) IS DISTINCT FROM (t.role, t.expires_on))
 FROM claimed t`
 
-const startJob = `UPDATE jobs SET status = 'running', started_at = now() WHERE id = $1 AND status = 'queued'`
+const startJobs = `UPDATE jobs SET status = 'running', started_at = now() WHERE id = ANY ($1) AND status = 'queued'`
 
 // Claim takes a task by compare and set. It returns [ErrStale] when the task is
 // not there to be taken: already claimed, ended, canceled, paused, or queued anew
 // under another generation.
 func (s *Store) Claim(ctx context.Context, r ClaimRequest) (Task, error) {
-	task := Task{Claim: Claim{TaskRef: r.TaskRef}}
-	var (
-		status        JobStatus
-		principalType access.PrincipalType
-		principals    []string
-		resources     []string
-		expires       *time.Time
-	)
-	err := s.pool.QueryRow(ctx, claimTask, r.Job, r.No, r.Generation, r.Worker, r.Lease, r.Token).Scan(
-		&task.Generation, &task.Action, &task.Operation, &principalType, &principals, &resources, &task.Terms.Role, &expires,
-		&task.Attempts, &task.Strikes, &task.Unsure, &task.JobID, &task.Lane, &status, &task.UpdateRole, &task.Applied, &task.Regrant)
+	const what = "claiming the task"
+	found, err := s.claims.ask(ctx, r)
 	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return Task{}, fmt.Errorf("claiming the task: %w", ErrStale)
 	case err != nil:
-		return Task{}, outward("claiming the task", err)
-	case status == JobQueued:
-		if _, err := s.pool.Exec(ctx, startJob, r.Job); err != nil {
-			return Task{}, outward("starting the job", err)
+		return Task{}, outward(what, err)
+	case found == nil:
+		return Task{}, fmt.Errorf("%s: %w", what, ErrStale)
+	}
+	found.task.Claim.TaskRef = r.TaskRef
+	found.task.Terms.ExpiresOn = undate(found.expires)
+	found.task.Principals, found.task.Resources, err = sides(found.principalType, found.principals, found.resources)
+	return found.task, err
+}
+
+// claimed is a task as it was taken.
+type claimed struct {
+	task                  Task
+	first                 bool // of its job
+	principalType         access.PrincipalType
+	principals, resources []string
+	expires               *time.Time
+}
+
+// claim takes what can be taken of tasks. For the others there is nil.
+func (s *Store) claim(ctx context.Context, asked []ClaimRequest) ([]*claimed, error) {
+	n := len(asked)
+	jobs, numbers, generations := make([]int64, n), make([]int, n), make([]int, n)
+	workers, leases, tokens := make([]string, n), make([]time.Duration, n), make([]int64, n)
+	for i, r := range asked {
+		jobs[i], numbers[i], generations[i] = r.Job, r.No, r.Generation
+		workers[i], leases[i], tokens[i] = r.Worker, r.Lease, r.Token
+	}
+	var out []*claimed
+	err := again(func() error {
+		out = make([]*claimed, n)
+		rows, err := s.hot.Query(ctx, claimTasks, jobs, numbers, generations, workers, leases, tokens)
+		if err != nil {
+			return err
+		}
+		var place int
+		var c claimed
+		t := &c.task
+		_, err = pgx.ForEachRow(rows, []any{
+			&place, &t.Generation, &t.Action, &t.Operation, &c.principalType, &c.principals, &c.resources, &t.Terms.Role, &c.expires,
+			&t.Attempts, &t.Strikes, &t.Unsure, &t.JobID, &t.Lane, &c.first, &t.UpdateRole, &t.Applied, &t.Regrant,
+		}, func() error {
+			row := c
+			out[place-1] = &row
+			return nil
+		})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	var begun []int64
+	for i, c := range out {
+		if c != nil && c.first && !slices.Contains(begun, jobs[i]) {
+			begun = append(begun, jobs[i])
 		}
 	}
-	task.Terms.ExpiresOn = undate(expires)
-	task.Principals, task.Resources, err = sides(principalType, principals, resources)
-	return task, err
+	if begun == nil {
+		return out, nil
+	}
+	_, err = s.hot.Exec(ctx, startJobs, begun)
+	return out, err
 }
 
 // sides turns the arrays of a task row back into the sides of its rectangle.
@@ -165,8 +224,8 @@ func (s *Store) Finish(ctx context.Context, c Claim, a Answer, end Ending) error
 	const what = "finishing the task"
 	var finished bool
 	var err error
-	if len(end.Exceptions) == 0 && len(end.Works) == 0 { // nothing to undo: spare the round trips of a transaction
-		finished, err = finish(ctx, s.pool, finishing{c, a, nil})
+	if len(end.Exceptions) == 0 && len(end.Works) == 0 && a.LateFor == 0 { // all succeeded, as mostly
+		finished, err = s.endings.ask(ctx, finishing{c, a, nil})
 		err = outward(what, err)
 	} else {
 		err = s.inTx(ctx, what, func(tx pgx.Tx) (err error) {
@@ -193,6 +252,43 @@ type finishing struct {
 	claim      Claim
 	answer     Answer
 	exceptions []CellException
+}
+
+const finishTasks = `
+WITH finished AS (
+    UPDATE tasks t SET state = 'done', attempts = t.attempts + x.calls, request_id = x.request_id, finished_at = now(),
+                       claimed_by = NULL, claimed_until = NULL
+    FROM unnest($1::bigint[], $2::int[], $3::int[], $4::int[], $5::text[])
+        WITH ORDINALITY AS x (job_id, no, generation, calls, request_id, place)
+    WHERE t.job_id = x.job_id AND t.no = x.no AND t.generation = x.generation AND t.claimed_by IS NOT NULL
+    RETURNING x.place
+)
+SELECT array_agg(place) FROM finished`
+
+// finishPlainly ends tasks all of whose changes succeeded, and reports which of
+// them were still the claims'. The answers are recorded of all.
+func (s *Store) finishPlainly(ctx context.Context, ending []finishing) ([]bool, error) {
+	n := len(ending)
+	jobs, numbers, generations := make([]int64, n), make([]int, n), make([]int, n)
+	calls, requests := make([]int, n), make([]string, n)
+	answers := answerColumns{}
+	for i, f := range ending {
+		jobs[i], numbers[i], generations[i] = f.claim.Job, f.claim.No, f.claim.Generation
+		calls[i], requests[i] = f.answer.calls(), f.answer.RequestID
+		answers.add(f.claim.Job, f.answer)
+	}
+	var places []int
+	err := again(func() error {
+		var batch pgx.Batch
+		answers.queue(&batch)
+		batch.Queue(finishTasks, jobs, numbers, generations, calls, requests).QueryRow(func(row pgx.Row) error { return row.Scan(&places) })
+		return s.hot.SendBatch(ctx, &batch).Close()
+	})
+	finished := make([]bool, n)
+	for _, place := range places {
+		finished[place-1] = true
+	}
+	return finished, err
 }
 
 func finish(ctx context.Context, db batcher, f finishing) (bool, error) {
