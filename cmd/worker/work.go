@@ -61,7 +61,7 @@ func (a *app) work(ctx context.Context) error {
 	options := options(cfg)
 	options.Registry = registry
 	log.Info().Str("worker", options.Name).Str("listen", status.addr).Str("endpoint", cfg.Endpoint).
-		Stringer("rate", cfg.Rate).Int("concurrency", cfg.Concurrency).Msg("worker runs")
+		Stringer("rate", cfg.Rate).Msg("worker runs")
 	err = tasks.NewWorker(stores.db, stores.queue, client, log, options).Run(ctx)
 	return a.stopped(ctx, err, log)
 }
@@ -91,7 +91,7 @@ func options(cfg config.Config) tasks.Options {
 // health check, and few enough for several workers beside each other on a
 // Postgres with its default of 100. Statements are short: handlers take turns.
 func connections(cfg config.Config) int32 {
-	return int32(min(cfg.Concurrency, 12) + 4) //nolint:gosec // at most 16
+	return int32(min(cmp.Or(cfg.Concurrency, 12), 12) + 4) //nolint:gosec // at most 16
 }
 
 // workerName tells workers apart in claims and in the audit. A container that

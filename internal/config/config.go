@@ -40,7 +40,7 @@ type Config struct {
 	Rate  Rate            // of every action without one of its own
 	Rates map[string]Rate // by upper-case action name
 
-	Concurrency int           // tasks at once per action
+	Concurrency int           // tasks at once per action and lane; 0: as many as its rate needs
 	MaxStrikes  int           // calls in a row that a repeat may cure, before a task is split or fails
 	Lease       time.Duration // a claim is lost after that long
 	Alive       time.Duration // a worker that was not heard of for that long loses its claims
@@ -105,7 +105,7 @@ func (r *reader) worker(c *Config) {
 	c.Endpoint = r.text("QUICKBI_ENDPOINT")
 	c.Timeout = r.duration("QUICKBI_TIMEOUT")
 	c.LateFor = r.duration("QUICKBI_LATE")
-	c.Concurrency = r.count("WORKER_CONCURRENCY")
+	c.Concurrency = r.countOrAuto("WORKER_CONCURRENCY")
 	c.MaxStrikes = r.count("WORKER_MAX_ATTEMPTS")
 	c.Lease = r.duration("WORKER_LEASE")
 	c.Alive = r.duration("WORKER_ALIVE")

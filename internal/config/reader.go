@@ -38,7 +38,7 @@ func Settings() []Setting {
 		{"QUICKBI_LATE", "60s", "a call that was never answered may still be carried out for that long; a newer change of the same access is then applied again"},
 		{"QUICKBI_TIMEZONE", "Asia/Shanghai", "where a day ends for Quick BI"},
 		{"WORKER_LISTEN", "127.0.0.1:9090", "/healthz, /readyz, /metrics"},
-		{"WORKER_CONCURRENCY", "24", "tasks at once for each action"},
+		{"WORKER_CONCURRENCY", "auto", "tasks at once for each action and lane; auto: those of a second at its rate, 24 to 256"},
 		{"WORKER_MAX_ATTEMPTS", "6", "calls in a row that fail for a passing reason, before a task is split or its change fails"},
 		{"WORKER_LEASE", "2m", "a claim is lost after that long"},
 		{"WORKER_ALIVE", "10s", "a worker that was not heard of for that long loses its claims; it says that it lives three times as often"},
@@ -105,6 +105,14 @@ func (r *reader) count(name string) int {
 		r.problem(name, fmt.Sprintf("%q is not a number from 1 to 10000", v))
 	}
 	return n
+}
+
+// countOrAuto is like count, and 0 for auto.
+func (r *reader) countOrAuto(name string) int {
+	if r.text(name) == "auto" {
+		return 0
+	}
+	return r.count(name)
 }
 
 // address reads where to listen. Whether the host is one of this machine's and

@@ -108,6 +108,9 @@ WITH marked AS (
 )
 SELECT job_id, 0, 0, 0, 0, sum(cells)::int FROM marked GROUP BY job_id`
 
+// It comes last, so that whoever hands tasks out waits for a moment only.
+const withdrawBacklog = `DELETE FROM backlog WHERE job_id = ANY ($1) AND ($2 = '' OR action = $2)`
+
 // withdrawn counts what was withdrawn of one job.
 type withdrawn struct {
 	Job                                     int64
@@ -128,6 +131,9 @@ func (c canceling) run(ctx context.Context, locked []int64) (jobs []int64, w Wit
 		if err := c.count(ctx, per, statement, locked, action); err != nil {
 			return nil, w, err
 		}
+	}
+	if _, err := c.tx.Exec(ctx, withdrawBacklog, locked, action); err != nil {
+		return nil, w, err
 	}
 	for _, job := range locked {
 		of, concerned := per[job]

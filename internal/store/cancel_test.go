@@ -95,11 +95,11 @@ func TestCancelOfAnAction(t *testing.T) {
 	w := setup(t)
 
 	shares := store.Target{Scope: store.ScopeAction, Name: "AddShareReport"}
-	job := mixed("mine", access.AddShareReport, access.SmartqAuthorize, access.AddShareReport, access.AddShareReport, access.AddShareReport)
+	job := mixed("mine", access.SmartqAuthorize, access.AddShareReport, access.AddShareReport, access.AddShareReport, access.AddShareReport)
 	job.Tasks[4].Unsure = true
 	mine := w.create(t, job)
 	ref := func(no int) store.TaskRef { return store.TaskRef{Job: mine.Number, No: no} }
-	returns, ends := w.claim(t, ref(1), 0), w.claim(t, ref(3), 0)
+	returns, ends := w.claim(t, ref(2), 0), w.claim(t, ref(3), 0)
 	call := w.begin(t, ends.Claim)
 
 	want := store.Withdrawal{Jobs: 1, Rows: 1, Unknown: 1, InFlight: 2}
@@ -119,11 +119,11 @@ func TestCancelOfAnAction(t *testing.T) {
 	if _, ok, err := w.GiveBack(t.Context(), returns.Claim, store.Again{}); ok || err != nil {
 		t.Errorf("GiveBack of what is withdrawn = %t, %v, want it not to be queued", ok, err)
 	}
-	claim := store.ClaimRequest{TaskRef: ref(1), Generation: returns.Generation + 1, Worker: "w", Lease: time.Minute}
+	claim := store.ClaimRequest{TaskRef: ref(2), Generation: returns.Generation + 1, Worker: "w", Lease: time.Minute}
 	if _, err := w.Claim(t.Context(), claim); !errors.Is(err, store.ErrStale) {
 		t.Errorf("Claim of what is withdrawn = %v, want ErrStale", err)
 	}
-	if diff := cmp.Diff([]store.TaskRef{ref(2)}, w.due(t)); diff != "" {
+	if diff := cmp.Diff([]store.TaskRef{ref(1)}, w.due(t)); diff != "" {
 		t.Errorf("due tasks (-want +got):\n%s", diff)
 	}
 	if err := w.Finish(t.Context(), ends.Claim, store.Answer{Call: call, Class: "ok"}, store.Ending{}); err != nil {
@@ -132,12 +132,12 @@ func TestCancelOfAnAction(t *testing.T) {
 	if err := w.Finalize(t.Context(), mine.Number); err != nil {
 		t.Fatalf("Finalize: %v", err)
 	}
-	wantStatuses := map[int]store.Status{2: store.Canceled, 3: store.Pending, 4: store.Succeeded, 5: store.Canceled, 6: store.Unknown}
+	wantStatuses := map[int]store.Status{2: store.Pending, 3: store.Canceled, 4: store.Succeeded, 5: store.Canceled, 6: store.Unknown}
 	if diff := cmp.Diff(wantStatuses, w.statuses(t, mine.ID)); diff != "" {
 		t.Errorf("statuses (-want +got):\n%s", diff)
 	}
 
-	rest := w.claim(t, ref(2), 0)
+	rest := w.claim(t, ref(1), 0)
 	if err := w.Finish(t.Context(), rest.Claim, store.Answer{Call: w.begin(t, rest.Claim), Class: "ok"}, store.Ending{}); err != nil {
 		t.Fatalf("Finish: %v", err)
 	}

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"slices"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -26,6 +25,8 @@ WITH ended AS (
     RETURNING id, ulid, status
 ), unpaused AS (
     DELETE FROM pauses p USING ended WHERE p.scope = 'job' AND p.name = ended.ulid
+), never_queued AS ( -- a probe may send what was never handed out
+    DELETE FROM backlog b USING ended WHERE b.job_id = ended.id
 )
 INSERT INTO audit (actor, event, job_id, detail)
 SELECT 'usher', '` + EventFinished + `', id, jsonb_build_object('status', status) FROM ended`
@@ -62,30 +63,6 @@ func (s *Store) finalize(ctx context.Context, job int64) (ended bool, err error)
 		return s.hot.SendBatch(ctx, &batch).Close()
 	})
 	return ended && err == nil, outward("finishing the job", err)
-}
-
-const dueTasks = `
-SELECT t.job_id, t.no, t.generation, t.action, j.lane, t.due_at - now()
-FROM tasks t
-JOIN jobs j ON j.id = t.job_id
-WHERE t.state = 'ready' AND t.due_at < now() - $1::interval AND (t.job_id, t.no) > ($2, $3)
-  AND NOT t.withdrawn AND NOT ` + taskPaused + `
-ORDER BY t.job_id, t.no
-LIMIT $4`
-
-// DueTasks lists tasks that have been due for at least the given time, in the
-// order of their refs, from the one behind after, and leaves out what is paused.
-// Their Delay is negative: for so long they have been due.
-func (s *Store) DueTasks(ctx context.Context, since time.Duration, after TaskRef, limit int) ([]Queued, error) {
-	rows, err := s.pool.Query(ctx, dueTasks, since, after.Job, after.No, limit)
-	if err != nil {
-		return nil, outward("listing due tasks", err)
-	}
-	due, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (q Queued, err error) {
-		err = row.Scan(&q.Job, &q.No, &q.Generation, &q.Action, &q.Lane, &q.Delay)
-		return q, err
-	})
-	return due, outward("listing due tasks", err)
 }
 
 const readyTask = `

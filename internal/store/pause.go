@@ -125,29 +125,6 @@ func (p Pause) PausesAction(action access.Action) bool {
 	return p.Scope == ScopeAll || p.Scope == ScopeAction && p.Name == string(action)
 }
 
-const waitingTasks = `
-SELECT t.job_id, t.no, t.generation, t.action, j.lane, t.due_at - now()
-FROM tasks t
-JOIN jobs j ON j.id = t.job_id
-WHERE t.state = 'ready' AND NOT t.withdrawn AND j.status IN ('queued', 'running') AND (t.job_id, t.no) > ($3, $4)
-  AND ` + concerns + ` AND NOT ` + taskPaused + `
-ORDER BY t.job_id, t.no
-LIMIT $5`
-
-// WaitingTasks lists the tasks of a target that may be sent, now or when their
-// Delay is over, in the order of their refs, from the one behind after.
-func (s *Store) WaitingTasks(ctx context.Context, of Target, after TaskRef, limit int) ([]Queued, error) {
-	rows, err := s.pool.Query(ctx, waitingTasks, of.Scope, of.Name, after.Job, after.No, limit)
-	if err != nil {
-		return nil, outward("listing waiting tasks", err)
-	}
-	waiting, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (q Queued, err error) {
-		err = row.Scan(&q.Job, &q.No, &q.Generation, &q.Action, &q.Lane, &q.Delay)
-		return q, err
-	})
-	return waiting, outward("listing waiting tasks", err)
-}
-
 const openJobsOf = `
 SELECT count(*) FROM jobs j
 WHERE j.status IN ('queued', 'running')

@@ -43,10 +43,10 @@ func (w world) seal(t *testing.T, s *store.Sealer) store.Seal {
 	return seal
 }
 
-func (w world) exec(t *testing.T, sql string, args ...any) {
-	t.Helper()
-	if _, err := w.sql.Exec(t.Context(), sql, args...); err != nil {
-		t.Fatalf("%s: %v", sql, err)
+func (w world) exec(tb testing.TB, sql string, args ...any) {
+	tb.Helper()
+	if _, err := w.sql.Exec(tb.Context(), sql, args...); err != nil {
+		tb.Fatalf("%s: %v", sql, err)
 	}
 }
 

@@ -70,7 +70,16 @@ var expiry = access.Date{Year: 2099, Month: time.December, Day: 31}
 
 func qa(id string) access.Resource { return access.Resource{Type: access.QAResource, ID: id} }
 
+// create writes a job and has all its tasks handed out.
 func (w world) create(tb testing.TB, job store.NewJob) store.Created {
+	tb.Helper()
+	created := w.accept(tb, job)
+	w.exec(tb, `DELETE FROM backlog WHERE job_id = $1`, created.Number)
+	return created
+}
+
+// accept writes a job whose tasks wait to be handed out.
+func (w world) accept(tb testing.TB, job store.NewJob) store.Created {
 	tb.Helper()
 	created, err := w.CreateJob(tb.Context(), job)
 	if err != nil {

@@ -35,7 +35,7 @@ RETURNING id, to_jsonb(created_at AT TIME ZONE 'UTC') #>> '{}'`
 const jobByKey = `SELECT id, ulid, fingerprint FROM jobs WHERE source = $1 AND idempotency_key = $2`
 
 // CreateJob writes a job with its changes, tasks and first audit row in one
-// transaction: all of it or nothing. The same key with the same fingerprint
+// transaction: all of it or nothing. The tasks wait for [Store.HandOut]. The same key with the same fingerprint
 // returns the job that is there; with another fingerprint, [ErrKeyReused].
 func (s *Store) CreateJob(ctx context.Context, job NewJob) (Created, error) {
 	var created Created
@@ -57,6 +57,9 @@ func (s *Store) CreateJob(ctx context.Context, job NewJob) (Created, error) {
 		changes, err := writeRows(ctx, tx, created, job)
 		if err != nil {
 			return err
+		}
+		if err := writeBacklog(ctx, tx, created.Number, job); err != nil {
+			return fmt.Errorf("writing the backlog: %w", err)
 		}
 		err = writeAudit(ctx, tx, AuditEvent{Actor: job.RequestedBy, Event: EventSubmitted, Job: created.Number, Detail: map[string]any{
 			"source": job.Source, "reason": job.Reason, "rows": len(job.Changes), "tasks": len(job.Tasks),

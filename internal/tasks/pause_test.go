@@ -56,7 +56,10 @@ func TestPauseInTheMiddleCostsTimeOnly(t *testing.T) {
 		t.Run(string(scope), func(t *testing.T) {
 			t.Parallel()
 			w := setup(t, quickbitest.Options{Users: ids("u", total), QAResources: ids("r", total), Latency: quickbitest.Duration(30 * time.Millisecond)})
-			w.work(t, func(o *tasks.Options) { o.Concurrency, o.Sweep = concurrency, time.Hour }) // no reconciler helps
+			w.work(t, func(o *tasks.Options) {
+				o.Concurrency, o.Sweep = concurrency, time.Hour           // no reconciler helps
+				o.Rate = func(access.Action) float64 { return total / 2 } // and about half of the tasks are never queued before
+			})
 			changes := apart(total)
 			id := w.submit(t, changes)
 			target := store.Target{Scope: scope, Name: map[store.Scope]string{
@@ -83,8 +86,8 @@ func TestPauseInTheMiddleCostsTimeOnly(t *testing.T) {
 			if _, err := w.store.Resume(t.Context(), target, operator); err != nil {
 				t.Fatalf("Resume: %v", err)
 			}
-			if n, err := w.submitter.Requeue(t.Context(), target); n != total-after || err != nil {
-				t.Errorf("Requeue = %d, %v; want the %d tasks that are left", n, err, total-after)
+			if n, err := w.submitter.Requeue(t.Context(), target); n < 1 || n > total-after || err != nil {
+				t.Errorf("Requeue = %d, %v; want the %d tasks that are left, or less if workers were faster", n, err, total-after)
 			}
 			job := w.finish(t, id)
 			if job.Outcome != store.OutcomeSucceeded || job.Calls.Sent != total {
@@ -156,15 +159,15 @@ func TestNoProbeOfWhatIsPaused(t *testing.T) {
 	}
 	id := w.submit(t, apart(1))
 	w.work(t)
-	inspector := asynq.NewInspectorFromRedisClient(w.redis)
 	all := access.Actions()
 	last := strings.ToLower(string(all[len(all)-1])) + ":bulk"
-	testenv.Eventually(t, "the worker has looked at every action", func() bool {
-		n, err := w.redis.Exists(t.Context(), "asynq:{"+last+"}:paused").Result()
+	closed := func(queue string) bool {
+		n, err := w.redis.Exists(t.Context(), "asynq:{"+queue+"}:paused").Result()
 		return err == nil && n == 1
-	})
-	if info, err := inspector.GetQueueInfo("smartqauthorize:normal"); err != nil || !info.Paused {
-		t.Errorf("the queue is not closed: %+v, %v", info, err)
+	}
+	testenv.Eventually(t, "the worker has looked at every action", func() bool { return closed(last) })
+	if !closed("smartqauthorize:normal") {
+		t.Error("the queue is not closed")
 	}
 	stops, err := w.store.Stops(t.Context())
 	if err != nil || len(stops) != 1 || stops[0].Probes != 0 || len(w.sandbox.Calls()) != 0 {

@@ -201,6 +201,7 @@ func TestWhatIsOverLeavesRedis(t *testing.T) {
 	const n = 4
 	changes, users, resources := loners(2 * n)
 	w := setup(t, quickbitest.Options{Users: users, QAResources: resources})
+	gone, stays := w.submit(t, changes[:n]), w.submit(t, changes[n:])
 	if _, err := w.store.StopAction(t.Context(), store.Stop{Action: access.SmartqAuthorize}, time.Hour); err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +211,6 @@ func TestWhatIsOverLeavesRedis(t *testing.T) {
 		}
 	}
 	registry := prometheus.NewRegistry()
-	gone, stays := w.submit(t, changes[:n]), w.submit(t, changes[n:])
 	inspector := asynq.NewInspectorFromRedisClient(w.redis)
 	first, second := w.number(t, gone), w.number(t, stays)
 	for _, name := range []string{fmt.Sprintf("%d-1@0", first), fmt.Sprintf("%d-1@0", second)} {

@@ -1,11 +1,13 @@
 package tasks
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/usher-bi/usher/internal/access"
@@ -40,12 +42,15 @@ type SubmittedRow struct {
 
 // Submitter turns submissions into jobs.
 type Submitter struct {
-	store *store.Store
-	queue *Queue
+	store  *store.Store
+	queue  *Queue
+	feeder feeder
 }
 
 // NewSubmitter returns a submitter over both stores.
-func NewSubmitter(s *store.Store, q *Queue) *Submitter { return &Submitter{store: s, queue: q} }
+func NewSubmitter(s *store.Store, q *Queue) *Submitter {
+	return &Submitter{store: s, queue: q, feeder: feeder{store: s, queue: q, ahead: func(access.Action) int { return aheadOfWorkers }}}
+}
 
 // Submitted says what became of a submission.
 type Submitted struct {
@@ -55,12 +60,12 @@ type Submitted struct {
 }
 
 // Submit accepts a job: changes and tasks are committed to Postgres in one
-// transaction, and only then are the tasks queued. An error means that nothing
-// was accepted and that the same submission may be repeated under its key:
+// transaction, and only then are the first of them queued, in turns with those of
+// other jobs; workers queue the rest. An error means that nothing was accepted and that the same submission may be repeated under its key:
 // [ErrRedisUnavailable], [store.ErrUnavailable], [store.ErrKeyReused].
 //
-// A replay queues nothing: the reconciler sees to what the first submission may
-// have left undone.
+// A replay queues nothing: workers see to what the first submission may have left
+// undone.
 func (s *Submitter) Submit(ctx context.Context, sub Submission) (Submitted, error) {
 	if err := s.queue.Ping(ctx); err != nil {
 		return Submitted{}, err
@@ -77,16 +82,26 @@ func (s *Submitter) Submit(ctx context.Context, sub Submission) (Submitted, erro
 	if len(job.Tasks) == 0 {
 		return out, s.store.Finalize(ctx, created.Number)
 	}
-	queued := make([]store.Queued, len(job.Tasks))
-	for i, t := range job.Tasks {
-		queued[i] = store.Queued{TaskRef: store.TaskRef{Job: created.Number, No: i + 1}, Action: t.Action, Lane: sub.Lane}
-	}
-	out.Delayed = s.queue.Put(ctx, queued) != nil
+	out.Delayed = errors.Is(s.feed(ctx, job), ErrRedisUnavailable)
 	return out, nil
 }
 
+// feed queues the first tasks of a new job, if there is room.
+func (s *Submitter) feed(ctx context.Context, job store.NewJob) error {
+	for i, t := range job.Tasks {
+		if i > 0 && t.Action == job.Tasks[i-1].Action {
+			continue
+		}
+		if _, _, err := s.feeder.fill(ctx, store.ActionLane{Action: t.Action, Lane: job.Lane}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // plan splits the rows that are to be sent and orders all rows as the store
-// wants them: those of each task in a run, then the settled ones.
+// wants them: the tasks of each action in a run, revokes first, and the rows of
+// each task, then the settled ones.
 func plan(sub Submission) store.NewJob {
 	job := store.NewJob{
 		Source: sub.Source, RequestedBy: sub.RequestedBy, Reason: sub.Reason, Lane: sub.Lane,
@@ -97,7 +112,9 @@ func plan(sub Submission) store.NewJob {
 		job.IdempotencyKey = sub.Fingerprint
 	}
 	changes, rows := open(sub.Rows)
-	for i, t := range split.Tasks(changes) {
+	planned := split.Tasks(changes)
+	slices.SortStableFunc(planned, func(a, b split.Task) int { return cmp.Compare(a.Action, b.Action) })
+	for i, t := range planned {
 		task := store.NewTask{Rectangle: t.Rectangle, FirstChange: len(job.Changes)}
 		for _, at := range t.Changes {
 			task.Unsure = task.Unsure || sub.Rows[rows[at]].Unsure

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -25,7 +26,7 @@ import (
 type Options struct {
 	Name        string                      // of this life of this process, in claims and the audit: never used again
 	Rate        func(access.Action) float64 // calls a second of an action
-	Concurrency int                         // tasks at once per action; 0 means 24
+	Concurrency int                         // tasks at once per action and lane; 0 means those of a second at Rate, 24 to 256
 	MaxStrikes  int                         // see Task.Strikes; 0 means 6
 	Backoff     time.Duration               // before the first repeat of a call; doubles; 0 means 1s
 	CallTimeout time.Duration               // what the client allows one call; 0 means 15s
@@ -41,7 +42,6 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
-	o.Concurrency = defaulted(o.Concurrency, 24)
 	o.MaxStrikes = defaulted(o.MaxStrikes, 6)
 	o.Backoff = defaulted(o.Backoff, time.Second)
 	o.CallTimeout = defaulted(o.CallTimeout, 15*time.Second)
@@ -147,6 +147,7 @@ func (w *Worker) work(ctx context.Context) error {
 		var loops sync.WaitGroup
 		loops.Go(func() { w.reconcile(background) })
 		loops.Go(func() { w.watchStops(background) })
+		loops.Go(func() { w.feed(background) })
 		<-ctx.Done()
 		w.log.Info().Dur("within", w.options.Drain).Msg("stopping: calls in flight finish, the rest is given back")
 		stopBackground()
@@ -155,51 +156,71 @@ func (w *Worker) work(ctx context.Context) error {
 	return errors.Join(err, w.drain(servers))
 }
 
-// start starts a server for each action, so that a flood of one cannot starve
-// another. They fetch tasks until ctx is done.
+// start starts a server for each action and lane, so that a flood of one cannot
+// starve another: what waits for the rate in a lane holds the handlers of that
+// lane only. They fetch tasks until ctx is done.
 func (w *Worker) start(ctx context.Context) ([]*asynq.Server, error) {
 	var servers []*asynq.Server
 	client := &serverRedis{UniversalClient: w.redis, absence: w.absence, fetching: ctx}
 	for action, h := range w.handlers {
-		srv := asynq.NewServerFromRedisClient(client, w.serverConfig(action))
-		if err := srv.Start(asynq.HandlerFunc(func(ctx context.Context, t *asynq.Task) error {
+		handler := asynq.HandlerFunc(func(ctx context.Context, t *asynq.Task) error {
 			w.busy.Add(1)
 			defer w.busy.Done()
 			return h.ProcessTask(ctx, t)
-		})); err != nil {
-			return servers, fmt.Errorf("starting the server of %s: %w: %w", action, ErrRedisUnavailable, err)
+		})
+		for _, lane := range store.Lanes() {
+			srv := asynq.NewServerFromRedisClient(client, w.serverConfig(store.ActionLane{Action: action, Lane: lane}))
+			if err := srv.Start(handler); err != nil {
+				return servers, fmt.Errorf("starting the server of %s: %w: %w", action, ErrRedisUnavailable, err)
+			}
+			servers = append(servers, srv)
 		}
-		servers = append(servers, srv)
 	}
 	return servers, nil
 }
 
-func (w *Worker) serverConfig(action access.Action) asynq.Config {
+// Handlers are needed for the tasks whose calls are on their way or wait for
+// their turn: at least so many, for calls that take long at a low rate, and at
+// most so many.
+const leastHandlers, mostHandlers = 24, 256
+
+// handlersFor is how many tasks of a lane are worked on at once, at so many calls
+// a second: enough for calls of a second.
+func handlersFor(rate float64) int {
+	return int(min(max(math.Ceil(rate), leastHandlers), mostHandlers))
+}
+
+func (w *Worker) serverConfig(of store.ActionLane) asynq.Config {
+	check := 200 * time.Millisecond
+	if of.Lane == store.Urgent {
+		check /= 2
+	}
 	return asynq.Config{
-		Concurrency: w.options.Concurrency,
-		Queues: map[string]int{
-			queueName(action, store.Urgent): 6, queueName(action, store.Normal): 3, queueName(action, store.Bulk): 1,
-		},
+		Concurrency: defaulted(w.options.Concurrency, handlersFor(w.options.Rate(of.Action))),
+		Queues:      map[string]int{queueName(of.Action, of.Lane): 1},
 		// Only infrastructure errors come back to asynq, so the wait is short and
 		// none of them is the task's failure.
 		IsFailure:                func(error) bool { return false },
 		RetryDelayFunc:           func(int, error, *asynq.Task) time.Duration { return 2*time.Second + rand.N(3*time.Second) },
 		ShutdownTimeout:          w.options.Drain,
-		TaskCheckInterval:        200 * time.Millisecond,
+		TaskCheckInterval:        check,
 		DelayedTaskCheckInterval: time.Second,
-		Logger:                   asynqLogger{w.log.With().Str("part", "asynq").Str("action", string(action)).Logger(), w.absence},
-		LogLevel:                 asynq.WarnLevel,
+		Logger: asynqLogger{
+			w.log.With().Str("part", "asynq").Str("action", string(of.Action)).Str("lane", string(of.Lane)).Logger(), w.absence,
+		},
+		LogLevel: asynq.WarnLevel,
 	}
 }
 
 // drain stops in the one order that loses nothing: no new tasks, no new calls,
 // then wait for the handlers, including those that asynq has given up on.
 func (w *Worker) drain(servers []*asynq.Server) error {
+	var fetching, down sync.WaitGroup
 	for _, srv := range servers {
-		srv.Stop()
+		fetching.Go(srv.Stop) // which waits until a fetch is over
 	}
+	fetching.Wait()
 	close(w.stopping)
-	var down sync.WaitGroup
 	for _, srv := range servers {
 		down.Go(srv.Shutdown)
 	}

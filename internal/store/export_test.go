@@ -1,0 +1,9 @@
+package store
+
+// The statements whose plans are tested.
+const (
+	NextInLine   = nextInLine
+	WaitingSQL   = waitingTasks
+	WorkLeft     = workLeft
+	ListBacklogs = listBacklogs
+)
