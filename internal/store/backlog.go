@@ -191,11 +191,10 @@ func inTurns(jobs []inLine, of ActionLane, most int) (served []inLine, tasks []Q
 // handedOut writes down how far jobs have come.
 func handedOut(ctx context.Context, tx pgx.Tx, of ActionLane, jobs []inLine) error {
 	slices.SortFunc(jobs, func(a, b inLine) int { return cmp.Compare(a.Job, b.Job) }) // rows are locked in one order
-	var numbers, turns []int64
-	var next []int
+	numbers, next, turns := make([]int64, len(jobs)), make([]int, len(jobs)), make([]int64, len(jobs))
 	var latest int64
-	for _, j := range jobs {
-		numbers, next, turns = append(numbers, j.Job), append(next, j.Next), append(turns, j.Turn)
+	for i, j := range jobs {
+		numbers[i], next[i], turns[i] = j.Job, j.Next, j.Turn
 		latest = max(latest, j.Turn-1)
 	}
 	var batch pgx.Batch

@@ -27,11 +27,20 @@ func (w world) large(tb testing.TB, key string, n int) store.Created {
 	created := w.accept(tb, job)
 	w.exec(tb, `
 		INSERT INTO tasks (job_id, no, root_no, first_change, last_change, action, operation, principal_type, principals, resources, role, expires_on)
-		SELECT job_id, n, n, first_change, last_change, action, operation, principal_type, principals, resources, role, expires_on
+		SELECT job_id, n, root_no, first_change, last_change, action, operation, principal_type, principals, resources, role, expires_on
 		FROM tasks, generate_series(2, $2::int) n WHERE job_id = $1`, created.Number, n)
 	w.exec(tb, `UPDATE backlog SET last_no = $2 WHERE job_id = $1`, created.Number, n)
 	w.exec(tb, `UPDATE jobs SET next_task = $2::int + 1 WHERE id = $1`, created.Number, n)
 	return created
+}
+
+// small writes n jobs with a task each, of which nothing but the backlog is there.
+func (w world) small(tb testing.TB, n int) {
+	tb.Helper()
+	w.exec(tb, `
+		INSERT INTO jobs (ulid, source, requested_by, lane, idempotency_key, fingerprint, rows, header, next_task)
+		SELECT '01ARZ3NDEKTSV4RRFFQ69' || lpad(n::text, 5, '0'), 'small', 'tester', 'normal', n::text, 'f', 1, '{action}', 2 FROM generate_series(1, $1::int) n`, n)
+	w.exec(tb, `INSERT INTO backlog (job_id, action, lane, next_no, last_no, turn) SELECT id, 'SmartqAuthorize', 'normal', 1, 1, 100 FROM jobs WHERE source = 'small'`)
 }
 
 func kept(context.Context, []store.Queued) error { return nil }
@@ -316,14 +325,15 @@ func (w world) touched(tb testing.TB, query string, args ...any) (pages, rows in
 		tb.Fatal(err)
 	}
 	var line string
+	var text strings.Builder
 	for lines.Next() {
 		if err := lines.Scan(&line); err != nil {
 			tb.Fatal(err)
 		}
-		plan += line + "\n"
+		fmt.Fprintln(&text, line)
 		var hit, read, n, loops int
 		if _, rest, ok := strings.Cut(line, "Buffers: shared "); ok && pages == 0 { // the first line is of the whole
-			for _, part := range strings.Fields(rest) {
+			for part := range strings.FieldsSeq(rest) {
 				_, _ = fmt.Sscanf(part, "hit=%d", &hit)
 				_, _ = fmt.Sscanf(part, "read=%d", &read)
 			}
@@ -337,7 +347,7 @@ func (w world) touched(tb testing.TB, query string, args ...any) (pages, rows in
 	if lines.Err() != nil {
 		tb.Fatal(lines.Err())
 	}
-	return pages, rows, plan
+	return pages, rows, text.String()
 }
 
 // Whatever is asked every few moments costs the same behind a large backlog as
@@ -359,10 +369,7 @@ func TestBacklogIsPassedOver(t *testing.T) {
 	}
 	check("what is due", 100, store.WaitingSQL, "all", "", int64(0), 0, 1000, -time.Minute)
 	check("what is left", 100, store.WorkLeft)
-	w.exec(t, `
-		INSERT INTO jobs (ulid, source, requested_by, lane, idempotency_key, fingerprint, rows, header, next_task)
-		SELECT '01ARZ3NDEKTSV4RRFFQ69' || lpad(n::text, 5, '0'), 'small', 'tester', 'normal', n::text, 'f', 1, '{action}', 2 FROM generate_series(1, $1::int) n`, small)
-	w.exec(t, `INSERT INTO backlog (job_id, action, lane, next_no, last_no, turn) SELECT id, 'SmartqAuthorize', 'normal', 1, 1, 100 FROM jobs WHERE source = 'small'`)
+	w.small(t, small)
 	w.exec(t, `ANALYZE`)
 	check("whose turn it is", 200, store.NextInLine, "SmartqAuthorize", "normal", 25)
 	check("where there is something", 100, store.ListBacklogs)
