@@ -146,7 +146,7 @@ func (s *site) takenUp(tb testing.TB, held int) bool {
 
 func TestKilledWorkersTasksAreTakenUp(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, map[string]string{"WORKER_ALIVE": "2s", "QUICKBI_TIMEOUT": "3s", "WORKER_SWEEP": "1h"})
+	s := newSite(t, map[string]string{"WORKER_ALIVE": "2s", "QUICKBI_TIMEOUT": "3s", "WORKER_SWEEP": "6s"})
 	first := s.work(t)
 	testenv.Eventually(t, "the worker is in the middle of its calls", func() bool { return s.progress(t).Tasks.Done >= 8 })
 	held := s.kill(t, first)
