@@ -218,14 +218,14 @@ func TestMistakes(t *testing.T) {
 func TestFlagsOverruleTheWorld(t *testing.T) {
 	t.Parallel()
 
-	const world = `{"rate":5,"rates":{"SmartqAuthorize":1},"latency":"1h"}`
+	const world = `{"rate":5,"rates":{"SmartqAuthorize":1},"latency":"1h","latency_max":"2h"}`
 	a := app{std: streams{in: strings.NewReader(world)}}
 	cmd := a.command(t.Context())
 	if err := cmd.ParseFlags([]string{"--world", "-", "--rate", "0/s", "--latency", "0s"}); err != nil {
 		t.Fatal(err)
 	}
 	o, err := a.options(cmd)
-	if err != nil || o.Rate != 0 || len(o.Rates) > 0 || o.Latency != 0 {
+	if err != nil || o.Rate != 0 || len(o.Rates) > 0 || o.Latency != 0 || o.LatencyMax != 0 {
 		t.Errorf("options = %+v, %v", o, err)
 	}
 }

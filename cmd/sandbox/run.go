@@ -59,7 +59,7 @@ A world is one JSON object:
           users), organization (its id)
   what    qa_resources, qa_themes, datasets (to their Q&A resources), works,
           workspaces
-  limits  rate, rates, latency, throttle_hint, max_pairs
+  limits  rate, rates, latency, latency_max, throttle_hint, max_pairs
   habits  missing_user, missing_resource, repeated_grant, nothing_to_revoke,
           old_pages, batch_refusal, list_inherited, list_authorizations,
           unlisted_types
@@ -133,7 +133,7 @@ func (a *app) register(cmd *cobra.Command) {
 	set.StringVar(&a.listen, "listen", "127.0.0.1:0", "`address` to serve on, loopback only; port 0 takes a free one")
 	set.StringVar(&a.world, "world", "", "`file` that describes the organisation, - for standard input")
 	set.StringVar(&a.rate, "rate", "", "calls let through per second and action, like 50/s; 0/s for no limit (default: as the world says, else no limit)")
-	set.DurationVar(&a.latency, "latency", 0, "time before a call takes effect, like 20ms (default: as the world says, else none)")
+	set.DurationVar(&a.latency, "latency", 0, "time before every call takes effect, like 20ms (default: as the world says, else none)")
 	set.BoolVar(&a.json, "json", false, "print one JSON document instead of export lines")
 	set.BoolVarP(&a.verbose, "verbose", "v", false, "log every call to standard error")
 }
@@ -151,7 +151,7 @@ func (a *app) options(cmd *cobra.Command) (*quickbitest.Options, error) {
 		o.Rates = nil
 	}
 	if cmd.Flags().Changed("latency") {
-		o.Latency = quickbitest.Duration(a.latency)
+		o.Latency, o.LatencyMax = quickbitest.Duration(a.latency), 0
 	}
 	return o, usage(o.Check())
 }

@@ -34,6 +34,7 @@ func (s *Server) adminMux() http.Handler {
 	mux.HandleFunc("POST "+adminPrefix+"groups", accept(s.changeGroups))
 	mux.HandleFunc("POST "+adminPrefix+"works", accept(s.changeWorks))
 	mux.HandleFunc("POST "+adminPrefix+"workspaces", accept(s.changeWorkspaces))
+	mux.HandleFunc("POST "+adminPrefix+"limits", accept(s.SetLimits))
 	mux.HandleFunc("DELETE "+adminPrefix+"faults", func(w http.ResponseWriter, _ *http.Request) {
 		s.ClearFaults()
 		w.WriteHeader(http.StatusNoContent)

@@ -58,7 +58,8 @@
 //	POST   /_sandbox/works       {"add":[{"id":"w1","type":"dashboard"}],"remove":["w2"]}, each added one a [Work]
 //	POST   /_sandbox/workspaces  {"add":[{"id":"s1","owner":"u1"}],"remove":["s2"]}, each added one a [Workspace]
 //	POST   /_sandbox/resources   {"add":{"qa_resources":["r1"],"qa_themes":["t1"],"datasets":{"d1":"r1"}},"remove":["r2","t2","d2"]}
-//	POST   /_sandbox/reset       back to what New made: no grants, no calls, the first organisation and faults
+//	POST   /_sandbox/limits      {"rate":50,"rates":{"SmartqAuthorize":10}}, [Limits] in the place of all others
+//	POST   /_sandbox/reset       back to what New made: no grants, no calls, the first organisation, faults and limits
 //
 // Nothing there is protected: serve it on loopback only, as cmd/sandbox does.
 package quickbitest

@@ -22,7 +22,7 @@ func (x exchange) answer() answer {
 	if bad != nil {
 		return x.refuse(bad)
 	}
-	later(x.r.Context().Done(), time.Duration(x.opts.Latency))
+	later(x.r.Context().Done(), x.opts.latency())
 	return x.perform(o, fault)
 }
 
@@ -91,7 +91,7 @@ func (x exchange) keepRate(now time.Time) *refusal {
 	if x.windows[action] == nil {
 		x.windows[action] = &window{}
 	}
-	wait := x.windows[action].admit(now, x.opts.rate(action))
+	wait := x.windows[action].admit(now, x.limits.of(action))
 	if wait == 0 {
 		return nil
 	}

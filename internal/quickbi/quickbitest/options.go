@@ -2,6 +2,8 @@ package quickbitest
 
 import (
 	"cmp"
+	"maps"
+	"math/rand/v2"
 	"time"
 )
 
@@ -95,15 +97,18 @@ type Options struct {
 	Datasets map[string]string `json:"datasets,omitempty"`
 
 	// Rate is how many calls of one action are let through in any one second.
-	// Zero means no limit. Rates overrides it by action.
+	// Zero means no limit. Rates overrides it by action. [Server.SetLimits]
+	// changes both.
 	Rate  int            `json:"rate,omitempty"`
 	Rates map[string]int `json:"rates,omitempty"`
 
 	// ThrottleHint is how calls over the rate learn their wait.
 	ThrottleHint Hint `json:"throttle_hint,omitempty"`
 
-	// Latency passes before a call takes effect.
-	Latency Duration `json:"latency,omitempty"`
+	// Latency passes before a call takes effect. With a LatencyMax above it,
+	// each call takes a time of its own, spread evenly between the two.
+	Latency    Duration `json:"latency,omitempty"`
+	LatencyMax Duration `json:"latency_max,omitempty"`
 
 	// MaxPairs bounds users × resources of a SmartqAuthorize. Zero means 100, the bound
 	// that the API page publishes.
@@ -183,15 +188,19 @@ func (o *Options) setDefaults() {
 	}
 }
 
-func (o *Options) rate(action string) int {
-	if rate, ok := o.Rates[action]; ok {
-		return rate
+// latency returns how long a call is to take.
+func (o *Options) latency() time.Duration {
+	least, spread := time.Duration(o.Latency), time.Duration(o.LatencyMax-o.Latency)
+	if spread <= 0 {
+		return least
 	}
-	return o.Rate
+	return least + rand.N(spread+1)
 }
 
 // today is the calendar day of now where expiry is counted.
 func (o *Options) today(now time.Time) string { return now.In(o.Location).Format(time.DateOnly) }
+
+func (o *Options) limits() Limits { return Limits{Rate: o.Rate, Rates: maps.Clone(o.Rates)} }
 
 func (o *Options) resources() Resources {
 	return Resources{QAResources: o.QAResources, QAThemes: o.QAThemes, Datasets: o.Datasets}

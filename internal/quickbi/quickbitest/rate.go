@@ -13,16 +13,15 @@ import (
 type window []time.Time
 
 // admit lets a call through, or returns how long to wait until one would be.
-// No span of one second, wherever it begins, holds more than rate calls.
+// No span of one second, wherever it begins, holds more than rate calls. Right
+// after the rate was lowered the last second may hold more; then a call has to
+// wait until enough of them are over.
 func (w *window) admit(now time.Time, rate int) (wait time.Duration) {
-	if rate == 0 {
-		return 0
-	}
 	for len(*w) > 0 && now.Sub((*w)[0]) >= time.Second {
 		*w = (*w)[1:]
 	}
-	if len(*w) >= rate {
-		return (*w)[0].Add(time.Second).Sub(now)
+	if over := len(*w) - rate; rate > 0 && over >= 0 {
+		return (*w)[over].Add(time.Second).Sub(now)
 	}
 	*w = append(*w, now)
 	return 0

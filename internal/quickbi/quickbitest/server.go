@@ -26,6 +26,7 @@ type Server struct {
 	org     *organisation
 	faults  []*scripted
 	nonces  nonces
+	limits  Limits
 	windows map[string]*window
 	calls   []*Call
 	issued  int // request ids
@@ -47,13 +48,14 @@ func New(o *Options) *Server {
 	return s
 }
 
-// Reset brings back what New made: the first organisation and faults, no
+// Reset brings back what New made: the first organisation, faults and limits, no
 // grants and no calls. Used nonces stay used, and request ids are not reused.
 func (s *Server) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.org = newOrganisation(&s.opts)
 	s.faults = script(s.opts.Faults)
+	s.limits = s.opts.limits()
 	s.windows = map[string]*window{}
 	s.calls = nil
 }

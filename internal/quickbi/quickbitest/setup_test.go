@@ -198,13 +198,16 @@ func authorization(r *http.Request, s sealing) string {
 }
 
 // serve hands s a well-signed call without a network.
-func serve(ctx context.Context, s *quickbitest.Server) {
+func serve(ctx context.Context, s *quickbitest.Server) { serveNonce(ctx, s, "n") }
+
+// serveNonce is serve, for one call of several.
+func serveNonce(ctx context.Context, s *quickbitest.Server, nonce string) {
 	defer func() {
 		if p := recover(); p != nil && p != http.ErrAbortHandler { //nolint:errorlint // the very value
 			panic(p)
 		}
 	}()
 	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/?OperationType=0&UserIds=u1&LlmCubes=r1", http.NoBody)
-	seal(r, sealing{date: time.Now(), nonce: "n"})
+	seal(r, sealing{date: time.Now(), nonce: nonce})
 	s.ServeHTTP(httptest.NewRecorder(), r)
 }

@@ -47,20 +47,18 @@ func ReadWorld(r io.Reader) (*Options, error) {
 func (o *Options) Check() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if o.Rate < 0 || o.MaxPairs < 0 || o.Latency < 0 {
-		bad("rate, max_pairs and latency cannot be negative")
+	if o.MaxPairs < 0 || o.Latency < 0 {
+		bad("max_pairs and latency cannot be negative")
 	}
-	for _, action := range slices.Sorted(maps.Keys(o.Rates)) {
-		if rate := o.Rates[action]; !known(action) || rate < 0 {
-			bad("rates: %q: %d: want a known action and a rate of at least 0", action, rate)
-		}
+	if o.LatencyMax != 0 && o.LatencyMax < o.Latency {
+		bad("latency_max %s: want at least the latency of %s", time.Duration(o.LatencyMax), time.Duration(o.Latency))
 	}
 	for _, action := range o.OldPages {
 		if !known(action) {
 			bad("old_pages: %q is not known", action)
 		}
 	}
-	return errors.Join(append(errs, o.checkChoices(), o.checkWorld(), checkFaults(o.Faults))...)
+	return errors.Join(append(errs, o.limits().check(), o.checkChoices(), o.checkWorld(), checkFaults(o.Faults))...)
 }
 
 func (o *Options) checkChoices() error {

@@ -14,7 +14,7 @@ import (
 const world = `{
   "users": ["u1", "u2"], "qa_resources": ["r1"], "qa_themes": ["t1"], "datasets": {"d1": "r1"},
   "access_key_id": "id", "access_key_secret": "secret", "security_token": "token",
-  "rate": 50, "rates": {"SmartqAuthorize": 10}, "throttle_hint": "rate_limit", "latency": "20ms",
+  "rate": 50, "rates": {"SmartqAuthorize": 10}, "throttle_hint": "rate_limit", "latency": "20ms", "latency_max": "400ms",
   "max_pairs": 10, "missing_user": "refusal", "missing_resource": "refusal_naming",
   "user_types": {"u2": 3}, "groups": {"g1": ["u1"], "g2": []}, "organization": "org",
   "works": [{"id": "w1", "type": "dashboard", "workspace": "s1", "name": "n", "owner": "u1", "owner_name": "o", "modifier_name": "m",
@@ -36,7 +36,7 @@ func TestReadWorld(t *testing.T) {
 		AccessKeyID: "id", AccessKeySecret: "secret", SecurityToken: "token",
 		Users: []string{"u1", "u2"}, QAResources: []string{"r1"}, QAThemes: []string{"t1"}, Datasets: map[string]string{"d1": "r1"},
 		Rate: 50, Rates: map[string]int{"SmartqAuthorize": 10}, ThrottleHint: quickbitest.HintRateLimit,
-		Latency: quickbitest.Duration(20 * time.Millisecond), MaxPairs: 10,
+		Latency: quickbitest.Duration(20 * time.Millisecond), LatencyMax: quickbitest.Duration(400 * time.Millisecond), MaxPairs: 10,
 		MissingUser: quickbitest.MissingRefusal, MissingResource: quickbitest.MissingRefusalNaming,
 		UserTypes: map[string]quickbitest.UserType{"u2": quickbitest.Analyst}, Groups: map[string][]string{"g1": {"u1"}, "g2": {}}, Organization: "org",
 		Works: []quickbitest.Work{{
@@ -99,11 +99,12 @@ func TestReadWorldReportsMistakes(t *testing.T) {
 		{"nothing", ``, []string{"reading JSON"}},
 		{"more than one", `{} {}`, []string{"more than one"}},
 		{"duration", `{"latency": "soon"}`, []string{"250ms"}},
+		{"latencies the wrong way round", `{"latency": "2s", "latency_max": "1s"}`, []string{"latency_max 1s", "2s"}},
 		{
 			"everything at once",
 			`{"rate": -1, "rates": {"AddUser": 1}, "missing_user": "shrug", "missing_resource": "shrug", "throttle_hint": "shout",
 			  "users": ["a b"], "qa_resources": [""], "datasets": {"d": "x,y"}, "faults": [{"kind": "drop"}, {"kind": "delay"}]}`,
-			[]string{"rate,", "AddUser", "missing_user", "missing_resource", "throttle_hint", `"a b"`, "qa_resources", `"x,y"`, "faults[1]"},
+			[]string{"rate cannot", "AddUser", "missing_user", "missing_resource", "throttle_hint", `"a b"`, "qa_resources", `"x,y"`, "faults[1]"},
 		},
 	}
 	for _, tt := range tests {

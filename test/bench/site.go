@@ -1,0 +1,141 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/usher-bi/usher/internal/devstack"
+	"github.com/usher-bi/usher/internal/quickbi/quickbitest"
+	"github.com/usher-bi/usher/internal/store"
+	"github.com/usher-bi/usher/internal/tasks"
+)
+
+// site is an installation of its own, for one case: an empty database, an empty
+// Redis and an API.
+type site struct {
+	*bench
+
+	name      string // of its database and its files
+	api       *httptest.Server
+	sandbox   *quickbitest.Server // nil where the API is another
+	record    *record             // of the sandbox
+	store     *store.Store
+	redis     redis.UniversalClient
+	submitter *tasks.Submitter
+	workers   []*worker
+}
+
+// newSite makes a site in front of the API that handler serves.
+func (b *bench) newSite(ctx context.Context, handler http.Handler) (*site, error) {
+	b.sites++
+	s := &site{bench: b, name: b.scenario + strconv.Itoa(b.sites)}
+	if err := b.stack.CloneDatabase(ctx, devstack.Clone{Template: template, Name: s.name}); err != nil {
+		return nil, err
+	}
+	if err := b.stack.FlushRedis(ctx, 0); err != nil {
+		return nil, err
+	}
+	s.api = httptest.NewServer(handler)
+	var err error
+	if s.store, err = store.Open(ctx, s.databaseURL(), 4); err != nil {
+		return nil, errors.Join(err, s.close(ctx))
+	}
+	if s.redis, err = tasks.OpenRedis(ctx, s.redisURL()); err != nil {
+		return nil, errors.Join(err, s.close(ctx))
+	}
+	s.submitter = tasks.NewSubmitter(s.store, tasks.NewQueue(s.redis))
+	return s, nil
+}
+
+// newSandbox makes a site in front of a sandbox that knows the users and
+// resources of pairs and takes 20 to 400 ms for a call.
+func (b *bench) newSandbox(ctx context.Context, rate int, pairs []pair) (*site, error) {
+	r := &record{}
+	sandbox := quickbitest.New(&quickbitest.Options{
+		Users: users(pairs), QAResources: resources(pairs), Rate: rate, Log: r.note,
+		Latency: quickbitest.Duration(20 * time.Millisecond), LatencyMax: quickbitest.Duration(400 * time.Millisecond),
+	})
+	s, err := b.newSite(ctx, sandbox)
+	if err != nil {
+		return nil, err
+	}
+	s.sandbox, s.record = sandbox, r
+	return s, nil
+}
+
+func (s *site) databaseURL() string { return s.stack.DatabaseURL(s.name) }
+
+func (s *site) redisURL() string { return s.stack.RedisURL(0) }
+
+// env is the environment of the product's programs: its defaults, but for the
+// settings given.
+func (s *site) env(settings ...string) []string {
+	return append([]string{
+		"HOME=" + s.dir, "LOG_FORMAT=json", "DATABASE_URL=" + s.databaseURL(), "REDIS_URL=" + s.redisURL(),
+		"QUICKBI_ENDPOINT=" + s.api.URL, "ALIBABA_CLOUD_ACCESS_KEY_ID=" + quickbitest.DefaultAccessKeyID,
+		"ALIBABA_CLOUD_ACCESS_KEY_SECRET=" + quickbitest.DefaultAccessKeySecret, "WORKER_LISTEN=127.0.0.1:0",
+	}, settings...)
+}
+
+// enqueue runs a command of the product to its end.
+func (s *site) enqueue(ctx context.Context, args ...string) error {
+	p, err := launch(command{path: s.programs.enqueue, args: args, env: s.env(), log: s.file(s.name + "-enqueue.log")})
+	if err != nil {
+		return err
+	}
+	return p.wait(ctx)
+}
+
+// man starts n workers at the same moment and waits until all of them are
+// ready.
+func (s *site) man(ctx context.Context, n int, settings ...string) error {
+	for range n {
+		log := s.file(fmt.Sprintf("%s-worker%d.log", s.name, len(s.workers)+1))
+		p, err := launch(command{path: s.programs.worker, args: []string{"run"}, env: s.env(settings...), log: log})
+		if err != nil {
+			return err
+		}
+		s.workers = append(s.workers, &worker{process: p})
+	}
+	for _, w := range s.workers {
+		if err := await(ctx, readyLimit, func() bool { return w.ready(ctx) }); err != nil {
+			return fmt.Errorf("waiting for a worker, see %s: %w", w.log, err)
+		}
+	}
+	return nil
+}
+
+const readyLimit = 30 * time.Second
+
+// retire ends the workers.
+func (s *site) retire() error {
+	var errs []error
+	for _, w := range s.workers {
+		errs = append(errs, w.stop())
+	}
+	s.workers = nil
+	return errors.Join(errs...)
+}
+
+// close ends everything of s. It goes on where ctx has ended.
+func (s *site) close(ctx context.Context) error {
+	err := s.retire()
+	if s.store != nil {
+		s.store.Close()
+	}
+	if s.redis != nil {
+		err = errors.Join(err, s.redis.Close())
+	}
+	s.api.CloseClientConnections()
+	s.api.Close()
+	return errors.Join(err, s.stack.DropDatabase(context.WithoutCancel(ctx), s.name))
+}
