@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos chaos-broken bench lint vet vuln fmt build check clean
+.PHONY: help demo test chaos chaos-broken bench bench-go lint vet vuln fmt build check clean
 
 LINT := go tool -modfile=tools/go.mod golangci-lint
 
@@ -30,7 +30,11 @@ chaos-broken: ## builds without a protection must be caught by the chaos suite
 	go run ./test/chaos -broken recording
 	go run ./test/chaos -broken order
 
-bench: ## all benchmarks
+bench: ## what is promised about speed, measured side by side: 15 minutes (BENCH=-quick: 3; see docs/bench.md)
+	@scripts/setup
+	go run ./test/bench $(BENCH)
+
+bench-go: ## all Go benchmarks
 	@scripts/setup
 	go test -run '^$$' -bench . -benchmem ./...
 

@@ -37,9 +37,9 @@ func adapt(ctx context.Context, b *bench) error {
 
 func (b *bench) adaptOf(ctx context.Context, workers int) (err error) {
 	before := short(b.options, 8*time.Second, 5*time.Second)
-	low := short(b.options, 60*time.Second, 30*time.Second)
+	low := short(b.options, 60*time.Second, 20*time.Second)
 	pairs := apart("", 5000)
-	s, err := b.newSandbox(ctx, highRate, pairs)
+	s, err := b.newSandbox(ctx, world(highRate, pairs))
 	if err != nil {
 		return err
 	}

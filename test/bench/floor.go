@@ -84,15 +84,6 @@ func (b *bench) paceOfFloor(ctx context.Context, n int) (p pace, err error) {
 	return p, err
 }
 
-// play has this program play a part in a process of its own, to its end.
-func (s *site) play(ctx context.Context, out *bytes.Buffer, args ...string) error {
-	p, err := launch(command{path: s.programs.self, args: args, env: []string{"HOME=" + s.dir}, log: s.file(s.name + "-" + args[0] + ".log"), out: out})
-	if err != nil {
-		return err
-	}
-	return p.wait(ctx)
-}
-
 // beFloor works until all tasks are done and prints what it used.
 func beFloor(ctx context.Context, args []string) error {
 	var spec floorSpec

@@ -13,9 +13,6 @@ import (
 	"github.com/usher-bi/usher/internal/tasks"
 )
 
-// smartq is the operation that everything here is measured with.
-const smartq = access.SmartqAuthorize
-
 // expiry is the last day of all grants.
 var expiry = access.Date{Year: 2099, Month: time.December, Day: 31}
 
@@ -28,23 +25,6 @@ func apart(prefix string, n int) []pair {
 	out := make([]pair, n)
 	for i := range out {
 		out[i] = pair{prefix + "u" + strconv.Itoa(i+1), prefix + "q" + strconv.Itoa(i+1)}
-	}
-	return out
-}
-
-// users and resources are who and what pairs are about.
-func users(pairs []pair) []string {
-	out := make([]string, len(pairs))
-	for i, p := range pairs {
-		out[i] = p.user
-	}
-	return out
-}
-
-func resources(pairs []pair) []string {
-	out := make([]string, len(pairs))
-	for i, p := range pairs {
-		out[i] = p.resource
 	}
 	return out
 }

@@ -35,7 +35,9 @@ type options struct {
 // numbers is a flag like 1,2,4.
 type numbers []int
 
-func (n *numbers) String() string { return strings.Trim(strings.ReplaceAll(fmt.Sprint(*n), " ", ","), "[]") }
+func (n *numbers) String() string {
+	return strings.Trim(strings.ReplaceAll(fmt.Sprint(*n), " ", ","), "[]")
+}
 
 // Set reads a list of positive numbers.
 func (n *numbers) Set(text string) error {
@@ -65,13 +67,18 @@ var scenarios = []struct {
 }{
 	{"quota", quota},
 	{"adapt", adapt},
+	{"urgent", urgent},
+	{"fair", fair},
 	{"overhead", overhead},
+	{"rivals", rivals},
 }
 
 // roles are the parts that this program plays in processes of their own, named
 // by its first argument.
 var roles = map[string]func(ctx context.Context, args []string) error{
 	roleFloor: beFloor,
+	roleCall:  beCall,
+	rolePlain: bePlain,
 }
 
 func main() {

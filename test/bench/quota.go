@@ -40,7 +40,7 @@ func (b *bench) quotaOf(ctx context.Context, rate, workers int) (err error) {
 	}
 	const margin = 10 // seconds, in which slow workers may start and end
 	pairs := apart("", rate*(int((warmUp+window).Seconds())+margin))
-	s, err := b.newSandbox(ctx, rate, pairs)
+	s, err := b.newSandbox(ctx, world(rate, pairs))
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ type arrival struct {
 	user      string    // the users it was about, as sent
 	throttled bool
 	applied   bool
+	failed    int // pairs that were refused in an answer of success
 }
 
 // record is what the sandbox saw, in the order in which calls were answered.
@@ -31,7 +32,7 @@ func (r *record) note(c quickbitest.Call) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.calls = append(r.calls, arrival{
-		at: c.Time, done: time.Now(), user: c.Params["UserIds"], throttled: c.Violation == quickbitest.RuleRate, applied: c.Applied,
+		at: c.Time, done: time.Now(), user: c.Params["UserIds"], throttled: c.Violation == quickbitest.RuleRate, applied: c.Applied, failed: c.Failed,
 	})
 }
 
@@ -87,6 +88,14 @@ func (a arrivals) throttledShare() float64 {
 		return 0
 	}
 	return 1 - float64(len(a.admitted()))/float64(len(a))
+}
+
+// failed is how many pairs were refused in answers of success.
+func (a arrivals) failed() (n int) {
+	for _, c := range a {
+		n += c.failed
+	}
+	return n
 }
 
 // most is how many calls came in the fullest span of that length, wherever it

@@ -104,3 +104,26 @@ func TestQuantile(t *testing.T) {
 		t.Errorf("quantile of one = %d", got)
 	}
 }
+
+// TestWorkIsAllThere: every pair once, and whoever has left evenly spread.
+func TestWorkIsAllThere(t *testing.T) {
+	t.Parallel()
+
+	w := newWork()
+	left, seen := map[pair]bool{}, map[pair]bool{}
+	for _, p := range w.left {
+		left[p] = true
+	}
+	for i, p := range w.pairs() {
+		if seen[p] {
+			t.Fatalf("%v is there twice", p)
+		}
+		seen[p] = true
+		if want := i%rivalLeft == rivalLeft/2; left[p] != want {
+			t.Fatalf("pair %d is of somebody who has left: %t, want %t", i, left[p], want)
+		}
+	}
+	if want := rivalUsers * rivalResources; len(seen) != want {
+		t.Errorf("%d pairs, want %d", len(seen), want)
+	}
+}

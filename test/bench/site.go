@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"time"
 
@@ -56,14 +58,23 @@ func (b *bench) newSite(ctx context.Context, handler http.Handler) (*site, error
 	return s, nil
 }
 
-// newSandbox makes a site in front of a sandbox that knows the users and
-// resources of pairs and takes 20 to 400 ms for a call.
-func (b *bench) newSandbox(ctx context.Context, rate int, pairs []pair) (*site, error) {
+// world is an organisation with a quota, that knows the users and resources of
+// pairs and takes 20 to 400 ms for a call.
+func world(rate int, pairs ...[]pair) quickbitest.Options {
+	o := quickbitest.Options{
+		Rate: rate, Latency: quickbitest.Duration(20 * time.Millisecond), LatencyMax: quickbitest.Duration(400 * time.Millisecond),
+	}
+	for _, p := range slices.Concat(pairs...) {
+		o.Users, o.QAResources = append(o.Users, p.user), append(o.QAResources, p.resource)
+	}
+	return o
+}
+
+// newSandbox makes a site in front of a sandbox that keeps a record.
+func (b *bench) newSandbox(ctx context.Context, o quickbitest.Options) (*site, error) {
 	r := &record{}
-	sandbox := quickbitest.New(&quickbitest.Options{
-		Users: users(pairs), QAResources: resources(pairs), Rate: rate, Log: r.note,
-		Latency: quickbitest.Duration(20 * time.Millisecond), LatencyMax: quickbitest.Duration(400 * time.Millisecond),
-	})
+	o.Log = r.note
+	sandbox := quickbitest.New(&o)
 	s, err := b.newSite(ctx, sandbox)
 	if err != nil {
 		return nil, err
@@ -89,6 +100,16 @@ func (s *site) env(settings ...string) []string {
 // enqueue runs a command of the product to its end.
 func (s *site) enqueue(ctx context.Context, args ...string) error {
 	p, err := launch(command{path: s.programs.enqueue, args: args, env: s.env(), log: s.file(s.name + "-enqueue.log")})
+	if err != nil {
+		return err
+	}
+	return p.wait(ctx)
+}
+
+// play has this program play a part in a process of its own, to its end. What
+// it prints goes to out, if that is not nil.
+func (s *site) play(ctx context.Context, out io.Writer, args ...string) error {
+	p, err := launch(command{path: s.programs.self, args: args, env: s.env(), log: s.file(s.name + "-" + args[0] + ".log"), out: out})
 	if err != nil {
 		return err
 	}
