@@ -98,7 +98,7 @@ func await(ctx context.Context, limit time.Duration, cond func() bool) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, errPatience)
 	defer cancel()
 	for !cond() {
-		if !pause(ctx, 20*time.Millisecond) {
+		if !pause(ctx, 50*time.Millisecond) {
 			return context.Cause(ctx)
 		}
 	}
