@@ -44,7 +44,7 @@ func (b *bench) adaptOf(ctx context.Context, workers int) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close(ctx)) }()
-	if _, err := s.submit(ctx, "adapt", store.Normal, pairs); err != nil {
+	if err := s.submit(ctx, "adapt", store.Normal, pairs); err != nil {
 		return err
 	}
 	if err := s.man(ctx, workers, rateOf(highRate)); err != nil {
@@ -99,7 +99,7 @@ func (b *bench) addFound(calls arrivals, c change) {
 		Case:     fmt.Sprintf("%d → %d/s, %s", c.from, c.to, processes(c.workers)),
 		Measured: fmt.Sprintf("%.1f %% throttled, %s", refused*100, used),
 		Wanted:   wanted,
-		OK:       promised(refused <= c.refused && after >= 0 && after <= c.within),
+		OK:       new(refused <= c.refused && after >= 0 && after <= c.within),
 		Figures: map[string]float64{
 			"from": float64(c.from), "to": float64(c.to), "processes": float64(c.workers), "throttled": refused, "found_after_seconds": after.Seconds(),
 			"calls": float64(len(calls)), "admitted": float64(len(calls.admitted())),

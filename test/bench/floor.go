@@ -29,8 +29,10 @@ const roleFloor = "floor"
 
 // floorSpec is what a floor is told on its command line.
 type floorSpec struct {
-	Database, Redis    string
-	Tasks, Concurrency int
+	Database    string `json:"database"`
+	Redis       string `json:"redis"`
+	Tasks       int    `json:"tasks"`
+	Concurrency int    `json:"concurrency"`
 }
 
 const (

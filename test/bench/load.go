@@ -30,8 +30,8 @@ func apart(prefix string, n int) []pair {
 }
 
 // submit hands the grants of pairs in as "enqueue" does, but without a process
-// of its own, and returns the job's id.
-func (s *site) submit(ctx context.Context, name string, lane store.Lane, pairs []pair) (string, error) {
+// of its own.
+func (s *site) submit(ctx context.Context, name string, lane store.Lane, pairs []pair) error {
 	sub := tasks.Submission{
 		Source: "bench", RequestedBy: "bench", Lane: lane, Key: name, Fingerprint: name, Header: []string{"action"},
 		Input: store.Input{Rows: len(pairs)}, Rows: make([]tasks.SubmittedRow, len(pairs)),
@@ -42,9 +42,8 @@ func (s *site) submit(ctx context.Context, name string, lane store.Lane, pairs [
 			Resource: access.Resource{Type: access.QAResource, ID: p.resource}, Terms: access.Terms{ExpiresOn: expiry},
 		}}
 	}
-	out, err := s.submitter.Submit(ctx, sub)
-	if err != nil {
-		return "", fmt.Errorf("submitting %s: %w", name, err)
+	if _, err := s.submitter.Submit(ctx, sub); err != nil {
+		return fmt.Errorf("submitting %s: %w", name, err)
 	}
-	return out.JobID, nil
+	return nil
 }

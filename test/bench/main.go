@@ -103,7 +103,7 @@ func start(ctx context.Context, args []string) error {
 }
 
 func parse(args []string) (options, error) {
-	names := []string{"all"}
+	names := append(make([]string, 0, 1+len(scenarios)), "all")
 	for _, s := range scenarios {
 		names = append(names, s.name)
 	}

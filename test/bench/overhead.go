@@ -56,7 +56,7 @@ func overhead(ctx context.Context, b *bench) error {
 	b.add(b.paceRow("worker", w))
 	share := w.perSecond / f.perSecond
 	b.add(row{
-		Case: "worker / floor", Measured: fmt.Sprintf("%.2f", share), Wanted: fmt.Sprintf("≥ %.2f", wantedShare), OK: promised(share >= wantedShare),
+		Case: "worker / floor", Measured: fmt.Sprintf("%.2f", share), Wanted: fmt.Sprintf("≥ %.2f", wantedShare), OK: new(share >= wantedShare),
 		Figures: map[string]float64{"ratio": share},
 	})
 	return nil
@@ -104,7 +104,7 @@ func (b *bench) paceOfWorker(ctx context.Context, n int) (p pace, err error) {
 		return pace{}, err
 	}
 	defer func() { err = errors.Join(err, s.close(ctx)) }()
-	if _, err := s.submit(ctx, "overhead", store.Normal, apart("", n)); err != nil {
+	if err := s.submit(ctx, "overhead", store.Normal, apart("", n)); err != nil {
 		return pace{}, err
 	}
 	if err := s.man(ctx, 1, "QUICKBI_RATE=100000/s", "WORKER_CONCURRENCY="+strconv.Itoa(b.concurrency)); err != nil {

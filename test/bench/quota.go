@@ -45,7 +45,7 @@ func (b *bench) quotaOf(ctx context.Context, rate, workers int) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close(ctx)) }()
-	if _, err := s.submit(ctx, "quota", store.Normal, pairs); err != nil {
+	if err := s.submit(ctx, "quota", store.Normal, pairs); err != nil {
 		return err
 	}
 	if err := s.man(ctx, workers, rateOf(rate)); err != nil {
@@ -66,7 +66,7 @@ func (b *bench) quotaOf(ctx context.Context, rate, workers int) (err error) {
 		Case:     fmt.Sprintf("%d/s, %s", rate, processes(workers)),
 		Measured: fmt.Sprintf("%.1f %% used, %.2f %% throttled, at most %d in a second", used*100, refused*100, most),
 		Wanted:   fmt.Sprintf("≥ %.0f %%, ≤ %.1f %%, ≤ %d", wantedUse*100, mostRefused*100, rate),
-		OK:       promised(used >= wantedUse && refused <= mostRefused && most <= rate),
+		OK:       new(used >= wantedUse && refused <= mostRefused && most <= rate),
 		Figures: map[string]float64{
 			"rate": float64(rate), "processes": float64(workers), "used": used, "throttled": refused, "most_in_a_second": float64(most),
 			"throttled_since_start": calls.throttledShare(), "seconds": window.Seconds(),

@@ -139,9 +139,9 @@ const readyLimit = 30 * time.Second
 
 // retire ends the workers.
 func (s *site) retire() error {
-	var errs []error
-	for _, w := range s.workers {
-		errs = append(errs, w.stop())
+	errs := make([]error, len(s.workers))
+	for i, w := range s.workers {
+		errs[i] = w.stop()
 	}
 	s.workers = nil
 	return errors.Join(errs...)

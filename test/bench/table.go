@@ -20,9 +20,6 @@ type row struct {
 	Figures  map[string]float64 `json:"figures"`          // the measured, for programs
 }
 
-// promised is the OK of a row with a promise.
-func promised(kept bool) *bool { return &kept }
-
 func (r row) verdict() string {
 	switch {
 	case r.OK == nil:

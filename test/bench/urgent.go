@@ -37,7 +37,7 @@ func urgent(ctx context.Context, b *bench) error {
 	r := urgentRow("10,000 bulk tasks waiting", busy)
 	limit := quantile(idle, 0.99) + urgentLater
 	r.Wanted = fmt.Sprintf("p99 ≤ %.2f s (idle + %.0f s)", limit.Seconds(), urgentLater.Seconds())
-	r.OK = promised(quantile(busy, 0.99) <= limit)
+	r.OK = new(quantile(busy, 0.99) <= limit)
 	b.add(r)
 	return nil
 }
@@ -63,7 +63,7 @@ func (b *bench) urgentOf(ctx context.Context, bulk int) (took []time.Duration, e
 	}
 	defer func() { err = errors.Join(err, s.close(ctx)) }()
 	if bulk > 0 {
-		if _, err := s.submit(ctx, "bulk", store.Bulk, others); err != nil {
+		if err := s.submit(ctx, "bulk", store.Bulk, others); err != nil {
 			return nil, err
 		}
 	}
@@ -80,7 +80,7 @@ func (b *bench) urgentOf(ctx context.Context, bulk int) (took []time.Duration, e
 		}
 		pause(ctx, rand.N(400*time.Millisecond))
 		began := time.Now()
-		if _, err := s.submit(ctx, "urgent-"+strconv.Itoa(i), store.Urgent, []pair{p}); err != nil {
+		if err := s.submit(ctx, "urgent-"+strconv.Itoa(i), store.Urgent, []pair{p}); err != nil {
 			return nil, err
 		}
 		ended, err := s.applied(ctx, []pair{p}, time.Until(over))
