@@ -121,6 +121,9 @@ func parse(args []string) (options, error) {
 	if err := set.Parse(args); err != nil {
 		return o, err
 	}
+	if set.NArg() > 0 {
+		return o, fmt.Errorf("unexpected argument %q", set.Arg(0))
+	}
 	for name := range strings.SplitSeq(o.scenario, ",") {
 		if !slices.Contains(names, name) {
 			return o, fmt.Errorf("no scenario %q: want some of %s", name, strings.Join(names, ", "))
