@@ -61,7 +61,7 @@ func (b *bench) adaptOf(ctx context.Context, workers int) (err error) {
 		return err
 	}
 	found := func() bool { return s.record.arrivals().found(raised, highRate) >= 0 }
-	if err := await(ctx, 2*highFound, found); err != nil && !errors.Is(err, errPatience) {
+	if err := s.await(ctx, 2*highFound, found); err != nil && !errors.Is(err, errPatience) {
 		return err
 	}
 	calls, end := s.record.arrivals(), time.Now()

@@ -51,7 +51,7 @@ func fair(ctx context.Context, b *bench) (err error) {
 		return err
 	}
 	submitting := time.Since(began)
-	if err := await(ctx, time.Minute, func() bool { return s.record.len() >= seen+2*busyRate }); err != nil {
+	if err := s.await(ctx, time.Minute, func() bool { return s.record.len() >= seen+2*busyRate }); err != nil {
 		return fmt.Errorf("waiting for the large job: %w", err)
 	}
 	behind, err := s.timeJob(ctx, "behind", few[alones*smallJob:], patience)

@@ -116,7 +116,7 @@ func (b *bench) paceOfWorker(ctx context.Context, n int) (p pace, err error) {
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	ended := func() bool { return int(api.calls.Load()) >= n && count(ctx, conn, countDone) == n }
-	if err := await(ctx, overheadLimit, ended); err != nil {
+	if err := s.await(ctx, overheadLimit, ended); err != nil {
 		return pace{}, fmt.Errorf("%d of %d tasks: %w", count(ctx, conn, countDone), n, err)
 	}
 	p.tasks = n

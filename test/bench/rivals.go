@@ -153,7 +153,7 @@ func plain(ctx context.Context, s *site, w work) (row, error) {
 		}
 		running = append(running, p)
 	}
-	if err := await(ctx, readyLimit, func() bool { return s.record.len() > 0 }); err != nil {
+	if err := s.await(ctx, readyLimit, func() bool { return s.record.len() > 0 }); err != nil {
 		return row{}, err
 	}
 	began := time.Now()
@@ -184,7 +184,7 @@ func product(ctx context.Context, s *site, w work) (row, error) {
 		return row{}, err
 	}
 	ended := func() bool { return count(ctx, conn, `SELECT count(*) FROM jobs WHERE status = 'completed'`) == 1 }
-	if err := await(ctx, 2*time.Minute, ended); err != nil {
+	if err := s.await(ctx, 2*time.Minute, ended); err != nil {
 		return row{}, fmt.Errorf("waiting for the job: %w", err)
 	}
 	calls, took := s.record.arrivals(), time.Since(began)

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -128,11 +129,28 @@ func (s *site) man(ctx context.Context, n int, settings ...string) error {
 		s.workers = append(s.workers, &worker{process: p})
 	}
 	for _, w := range s.workers {
-		if err := await(ctx, readyLimit, func() bool { return w.ready(ctx) }); err != nil {
+		if err := s.await(ctx, readyLimit, func() bool { return w.ready(ctx) }); err != nil {
 			return fmt.Errorf("waiting for a worker, see %s: %w", w.log, err)
 		}
 	}
 	return nil
+}
+
+// await is [await], which ends as soon as a worker does.
+func (s *site) await(ctx context.Context, limit time.Duration, cond func() bool) error {
+	var dead error
+	err := await(ctx, limit, func() bool {
+		for _, w := range s.workers {
+			select {
+			case <-w.done:
+				dead = cmp.Or(w.verdict(), fmt.Errorf("%s ended, see %s", w.name(), w.log))
+				return true
+			default:
+			}
+		}
+		return cond()
+	})
+	return cmp.Or(dead, err)
 }
 
 const readyLimit = 30 * time.Second

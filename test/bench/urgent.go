@@ -70,7 +70,7 @@ func (b *bench) urgentOf(ctx context.Context, bulk int) (took []time.Duration, e
 	if err := s.man(ctx, busyWorkers, rateOf(busyRate)); err != nil {
 		return nil, err
 	}
-	if err := await(ctx, time.Minute, func() bool { return s.record.len() >= min(bulk, busyRate) }); err != nil {
+	if err := s.await(ctx, time.Minute, func() bool { return s.record.len() >= min(bulk, busyRate) }); err != nil {
 		return nil, fmt.Errorf("waiting for the bulk tasks: %w", err)
 	}
 	over := time.Now().Add(limit)
@@ -96,7 +96,7 @@ func (b *bench) urgentOf(ctx context.Context, bulk int) (took []time.Duration, e
 // force, and returns when the last one came to be. What is not in force within
 // limit counts as if it were at its end.
 func (s *site) applied(ctx context.Context, pairs []pair, limit time.Duration) (last time.Time, err error) {
-	err = await(ctx, limit, func() bool {
+	err = s.await(ctx, limit, func() bool {
 		for len(pairs) > 0 {
 			done := s.record.appliedTo(pairs[0].user)
 			if done.IsZero() {
