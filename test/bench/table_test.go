@@ -42,11 +42,11 @@ func TestJSONIsOneDocument(t *testing.T) {
 	if err := write(&out, sampleRows, true); err != nil {
 		t.Fatal(err)
 	}
-	var got struct{ Rows []row }
+	var got map[string][]row
 	if err := json.Unmarshal([]byte(out.String()), &got); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(sampleRows, got.Rows); diff != "" {
+	if diff := cmp.Diff(sampleRows, got["rows"]); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)
 	}
 }
