@@ -82,6 +82,7 @@ func options(cfg config.Config) tasks.Options {
 	return tasks.Options{
 		Name:        workerName(),
 		Rate:        func(a access.Action) float64 { return float64(cfg.RateOf(string(a))) },
+		MinShare:    cfg.MinShare,
 		Concurrency: cfg.Concurrency, MaxStrikes: cfg.MaxStrikes, CallTimeout: cfg.Timeout, LateFor: cfg.LateFor, Lease: cfg.Lease, Alive: cfg.Alive,
 		Drain: cfg.DrainFor, Sweep: cfg.Sweep, ProbeFirst: cfg.ProbeFirst, ProbeMost: cfg.ProbeMost, Location: cfg.Location,
 	}

@@ -40,6 +40,8 @@ type Config struct {
 	Rate  Rate            // of every action without one of its own
 	Rates map[string]Rate // by upper-case action name
 
+	MinShare float64 // of the calls, for each lane that others go before
+
 	Concurrency int           // tasks at once per action and lane; 0: as many as its rate needs
 	MaxStrikes  int           // calls in a row that a repeat may cure, before a task is split or fails
 	Lease       time.Duration // a claim is lost after that long
@@ -105,6 +107,7 @@ func (r *reader) worker(c *Config) {
 	c.Endpoint = r.text("QUICKBI_ENDPOINT")
 	c.Timeout = r.duration("QUICKBI_TIMEOUT")
 	c.LateFor = r.duration("QUICKBI_LATE")
+	c.MinShare = r.share("LANE_MIN_SHARE", 30)
 	c.Concurrency = r.countOrAuto("WORKER_CONCURRENCY")
 	c.MaxStrikes = r.count("WORKER_MAX_ATTEMPTS")
 	c.Lease = r.duration("WORKER_LEASE")

@@ -37,7 +37,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 	if err != nil {
 		t.Fatalf("Load: %v", err)
 	}
-	if c.Rate != 50 || c.Timeout != 15*time.Second || c.WorkerListen != "127.0.0.1:9090" || c.Location.String() != "Asia/Shanghai" {
+	if c.Rate != 50 || c.MinShare != 0.05 || c.Timeout != 15*time.Second || c.WorkerListen != "127.0.0.1:9090" || c.Location.String() != "Asia/Shanghai" {
 		t.Errorf("defaults = %+v", c)
 	}
 }
@@ -56,6 +56,9 @@ func TestEveryProblemIsReportedAtOnce(t *testing.T) {
 		{"malformed", config.Worker, with(map[string]string{
 			"QUICKBI_RATE": "fast", "QUICKBI_TIMEZONE": "Mars/Base", "LOG_LEVEL": "loud", "QUICKBI_TIMEOUT": "15", "WORKER_CONCURRENCY": "0",
 		}), []string{"QUICKBI_RATE", "QUICKBI_TIMEZONE", "LOG_LEVEL", "QUICKBI_TIMEOUT", "WORKER_CONCURRENCY"}},
+		{"too large a share for a lane", config.Worker, with(map[string]string{"LANE_MIN_SHARE": "31%"}), []string{"LANE_MIN_SHARE"}},
+		{"a share that is no number", config.Worker, with(map[string]string{"LANE_MIN_SHARE": "NaN"}), []string{"LANE_MIN_SHARE"}},
+		{"no share for a lane", config.Worker, with(map[string]string{"LANE_MIN_SHARE": "0%"}), nil},
 		{"late calls forgotten too early", config.Worker, with(map[string]string{"QUICKBI_LATE": "20s"}), []string{"QUICKBI_LATE"}},
 		{"a lease shorter than its call", config.Worker, with(map[string]string{"WORKER_LEASE": "20s"}), []string{"WORKER_LEASE"}},
 		{"a worker that is silent too soon", config.Worker, with(map[string]string{"WORKER_ALIVE": "1s"}), []string{"WORKER_ALIVE"}},

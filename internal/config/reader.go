@@ -33,7 +33,8 @@ func Settings() []Setting {
 		{"ALIBABA_CLOUD_OIDC_PROVIDER_ARN", "", "for oidc_role_arn"},
 		{"ALIBABA_CLOUD_OIDC_TOKEN_FILE", "", "for oidc_role_arn"},
 		{"ALIBABA_CLOUD_CREDENTIALS_URI", "", "for credentials_uri"},
-		{"QUICKBI_RATE", "50/s", "calls a second of each worker process for every action; divide it among workers; QUICKBI_RATE_SMARTQAUTHORIZE=10/s overrides one"},
+		{"QUICKBI_RATE", "50/s", "calls a second for every action, of all workers together; QUICKBI_RATE_SMARTQAUTHORIZE=10/s overrides one"},
+		{"LANE_MIN_SHARE", "5%", "of the calls, for the normal lane and for the bulk lane, while others go before them; 0% to 30%"},
 		{"QUICKBI_TIMEOUT", "15s", "of one call"},
 		{"QUICKBI_LATE", "60s", "a call that was never answered may still be carried out for that long; a newer change of the same access is then applied again"},
 		{"QUICKBI_TIMEZONE", "Asia/Shanghai", "where a day ends for Quick BI"},
@@ -113,6 +114,16 @@ func (r *reader) countOrAuto(name string) int {
 		return 0
 	}
 	return r.count(name)
+}
+
+// share reads a percentage, as a share of one.
+func (r *reader) share(name string, most float64) float64 {
+	v := r.text(name)
+	n, err := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(v, "%")), 64)
+	if err != nil || !(n >= 0 && n <= most) {
+		r.problem(name, fmt.Sprintf("%q is not a share; write e.g. 5%%, at most %v%%", v, most))
+	}
+	return n / 100
 }
 
 // address reads where to listen. Whether the host is one of this machine's and

@@ -19,6 +19,7 @@ func (w *Worker) beat(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	w.alive.Store(int64(census.Alive))
 	w.metrics.alive.Set(float64(census.Alive))
 	if census.Silent {
 		select {

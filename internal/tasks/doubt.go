@@ -9,6 +9,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/usher-bi/usher/internal/access"
+	"github.com/usher-bi/usher/internal/limit"
 	"github.com/usher-bi/usher/internal/quickbi"
 	"github.com/usher-bi/usher/internal/store"
 )
@@ -97,7 +98,15 @@ func (h *handler) askAboutAccount(ctx context.Context, task store.Task) accountS
 	if errors.Is(err, store.ErrNotFound) {
 		return accountNew
 	}
-	if err != nil || h.limiters[access.QuerySharesToUserList].Wait(ctx) != nil {
+	if err != nil {
+		return accountWorked
+	}
+	// Everybody waits for what it tells.
+	turn := h.limiters[access.QuerySharesToUserList].Join(limit.Urgent, task.Job)
+	defer turn.Leave()
+	waiting, cancel := h.mayWait(ctx)
+	defer cancel()
+	if turn.Go(waiting) != nil {
 		return accountWorked
 	}
 	begun, err := h.store.BeginCall(ctx, store.NewCall{Claim: task.Claim, Action: access.QuerySharesToUserList, Probe: true})
@@ -113,6 +122,9 @@ func (h *handler) askAboutAccount(ctx context.Context, task store.Task) accountS
 		zerolog.Ctx(ctx).Warn().Err(err).Msg("recording what Quick BI said of the account")
 	}
 	m := quickbi.Explain(r.err)
+	if m.Class == quickbi.ClassThrottled {
+		turn.Throttled(ctx, retryAfter(r.err))
+	}
 	switch {
 	case r.err == nil:
 		return accountWorks

@@ -13,22 +13,17 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/usher-bi/usher/internal/access"
+	"github.com/usher-bi/usher/internal/limit"
 	"github.com/usher-bi/usher/internal/quickbi"
 	"github.com/usher-bi/usher/internal/store"
 )
-
-// pacer lets calls through at the allowed rate.
-type pacer interface {
-	Wait(ctx context.Context) error
-	Freeze(d time.Duration)
-}
 
 // handler works on the tasks of one action.
 type handler struct {
 	store    *store.Store
 	queue    *Queue
 	quickbi  *quickbi.Client
-	limiters map[access.Action]pacer // by operation, shared by all handlers of the process
+	limiters map[access.Action]*limit.Limiter // by operation, shared by all handlers of the process
 	trust    *trust
 	log      zerolog.Logger
 	metrics  *metrics
@@ -108,15 +103,9 @@ func leaseMargin(lease time.Duration) time.Duration { return min(2*time.Second, 
 
 // work makes the calls of a task until it is over, given back or cut.
 func (h *handler) work(ctx context.Context, task store.Task, probe bool) error {
-	s, throttles := h.first(task), 0
+	s := h.first(task)
 	var overtaken *store.OlderCallError
 	for {
-		if !h.mayBegin(ctx, s.action) {
-			if h.isStopping() {
-				return h.giveBack(ctx, task, store.Again{Unsure: task.Unsure})
-			}
-			return h.giveBack(ctx, task, store.Again{Delay: notNow, Unsure: task.Unsure})
-		}
 		r, err := h.call(ctx, task, s, probe)
 		if err != nil {
 			return h.notSent(ctx, task, err)
@@ -127,19 +116,17 @@ func (h *handler) work(ctx context.Context, task store.Task, probe bool) error {
 		switch v.kind {
 		case another:
 			task.Unsure = task.Unsure || s.action == task.Action && r.err != nil && mayHaveHappened(task, r, quickbi.Explain(r.err))
-			s, throttles = v.next, 0
+			s = v.next
 			if err := h.answered(ctx, task, r.answer); err != nil {
 				return err
 			}
 		case hold:
-			wait := max(v.wait, throttleWait(throttles))
-			throttles++
-			h.limiters[s.action].Freeze(wait)
+			r.turn.Throttled(ctx, v.wait)
 			if err := h.answered(ctx, task, r.answer); err != nil {
 				return err
 			}
-			if h.timeLeft(ctx) < wait {
-				return h.giveBack(ctx, task, store.Again{Delay: wait, Unsure: task.Unsure})
+			if h.timeLeft(ctx) < v.wait {
+				return h.giveBack(ctx, task, store.Again{Delay: v.wait, Unsure: task.Unsure})
 			}
 		default:
 			return h.carryOut(ctx, task, r, oncemore(v, overtaken), probe)
@@ -157,27 +144,18 @@ func (h *handler) finalize(ctx context.Context, job int64) error {
 	return h.record(ctx, func(ctx context.Context) error { return h.store.Finalize(ctx, job) })
 }
 
-// throttleWait is how long to freeze an action when Quick BI throttled it and
-// did not say for how long.
-func throttleWait(throttles int) time.Duration { return backoff(time.Second, min(throttles, 5)) / 2 }
-
 // timeLeft is how long the claim is good for waiting, with a call still to come.
 func (h *handler) timeLeft(ctx context.Context) time.Duration {
 	deadline, _ := ctx.Deadline()
 	return time.Until(deadline) - h.options.CallTimeout
 }
 
-// mayBegin waits for the turn of one call. It reports false when the worker is
-// stopping or the claim would not outlive the call: then nothing may be sent.
-func (h *handler) mayBegin(ctx context.Context, action access.Action) bool {
+// mayWait returns ctx with an end at which nothing may be sent any more: the
+// worker is stopping, or the claim would not outlive the call.
+func (h *handler) mayWait(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(ctx, max(0, h.timeLeft(ctx)))
-	defer cancel()
 	ctx, release := until(ctx, h.stopping)
-	defer release()
-	start := time.Now()
-	err := h.limiters[action].Wait(ctx)
-	h.metrics.waited.Observe(time.Since(start).Seconds())
-	return err == nil && !h.isStopping()
+	return ctx, func() { release(); cancel() }
 }
 
 func (h *handler) isStopping() bool {

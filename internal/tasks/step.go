@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/usher-bi/usher/internal/access"
+	"github.com/usher-bi/usher/internal/limit"
 	"github.com/usher-bi/usher/internal/quickbi"
 	"github.com/usher-bi/usher/internal/store"
 )
@@ -38,6 +39,7 @@ type reply struct {
 
 	answer    store.Answer          // for the record
 	overtakes *store.OlderCallError // as in [store.Begun]
+	turn      *limit.Turn           // that it had
 	err       error                 // nil: carried out, in whole or in part
 }
 

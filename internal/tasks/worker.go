@@ -9,6 +9,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -17,7 +18,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/usher-bi/usher/internal/access"
-	"github.com/usher-bi/usher/internal/limit"
 	"github.com/usher-bi/usher/internal/quickbi"
 	"github.com/usher-bi/usher/internal/store"
 )
@@ -25,7 +25,8 @@ import (
 // Options adjusts a Worker. Name and Rate are required.
 type Options struct {
 	Name        string                      // of this life of this process, in claims and the audit: never used again
-	Rate        func(access.Action) float64 // calls a second of an action
+	Rate        func(access.Action) float64 // calls a second of an action, of all workers together
+	MinShare    float64                     // of the calls, for a lane that others go before; 0 means none
 	Concurrency int                         // tasks at once per action and lane; 0 means those of a second at Rate, 24 to 256
 	MaxStrikes  int                         // see Task.Strikes; 0 means 6
 	Backoff     time.Duration               // before the first repeat of a call; doubles; 0 means 1s
@@ -81,6 +82,7 @@ type Worker struct {
 	memory   memory      // of the reconciler
 	audit    auditKeeper // of the reconciler
 	gate     *gate
+	alive    atomic.Int64  // workers that were heard of lately
 	hurry    chan struct{} // the next round of repair is due; capacity 1
 	stopping chan struct{}
 	gone     chan struct{} // closed when the time to stop in is over
@@ -100,11 +102,9 @@ func NewWorker(s *store.Store, queue redis.UniversalClient, client *quickbi.Clie
 		Name: "Postgres", Log: log, Ask: w.askPostgres,
 		Passing: func(err error) bool { return errors.Is(err, store.ErrUnavailable) },
 	}, w.metrics.postgres)
+	o.Registry.MustRegister(newRates(queue))
 	var shared trust
-	limiters := map[access.Action]pacer{}
-	for _, action := range paced() {
-		limiters[action] = limit.New(o.Rate(action))
-	}
+	limiters := w.newLimiters()
 	for _, action := range access.Actions() {
 		w.handlers[action] = &handler{
 			store: s, queue: w.queue, quickbi: client, limiters: limiters, trust: &shared, log: log,

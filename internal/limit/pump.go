@@ -1,0 +1,232 @@
+package limit
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+const (
+	// lateMost is how late a slot may be used. One that is too late is given up:
+	// the call would leave in the second of others. Without others the guard alone
+	// keeps calls apart, and lateAlone holds.
+	lateMost  = 14 * time.Millisecond
+	lateAlone = 250 * time.Millisecond
+
+	// ahead is how far slots are booked ahead, so that a slow answer of Redis
+	// does not cost one; urgentAhead so that urgent calls stand behind few of other
+	// processes, and urgentMost how many at once.
+	ahead       = 50 * time.Millisecond
+	urgentAhead = 250 * time.Millisecond
+	urgentMost  = 8
+
+	// nearFor is how soon there must be a slot for calls to be prepared, and
+	// prepareFor how long that may take.
+	nearFor    = 500 * time.Millisecond
+	prepareFor = 200 * time.Millisecond
+
+	// askAgain is how long to go without Redis before asking again.
+	askAgain = time.Second
+
+	idle = time.Hour // until somebody kicks
+)
+
+// pump hands out slots for as long as somebody waits.
+func (l *Limiter) pump() {
+	timer := time.NewTimer(idle)
+	defer timer.Stop()
+	for {
+		l.mu.Lock()
+		wait := l.round(time.Now())
+		if l.line.empty() {
+			l.pumping = false
+			l.mu.Unlock()
+			return
+		}
+		l.mu.Unlock()
+		timer.Reset(wait)
+		select {
+		case <-timer.C:
+		case <-l.kick:
+		}
+	}
+}
+
+// round does what is due and returns how long nothing else will be. The caller
+// holds the lock.
+func (l *Limiter) round(now time.Time) time.Duration {
+	l.missRedis(now)
+	wait := l.serve(now)
+	soon := l.next().Add(-nearFor)
+	if soon.After(now) {
+		wait = min(wait, soon.Sub(now))
+	} else {
+		l.line.approach(l.rate / float64(max(1, l.options.Processes())) * prepareFor.Seconds())
+	}
+	l.book(now)
+	if l.booking && !l.away {
+		wait = min(wait, l.asked.Add(askFor).Sub(now))
+	}
+	if l.away && !l.booking && l.again.After(now) {
+		wait = min(wait, l.again.Sub(now))
+	}
+	return wait
+}
+
+// next is before when there is no slot, as far as is known here.
+func (l *Limiter) next() time.Time {
+	at := l.frozen
+	switch {
+	case len(l.booked) > 0:
+		at = l.booked[0].at
+	case l.far.After(at) && !l.away:
+		at = l.far
+	}
+	return at
+}
+
+// serve gives slots that have come to who is ready, and returns when there is
+// more to do about them.
+func (l *Limiter) serve(now time.Time) time.Duration {
+	late := lateMost
+	if l.options.Processes() <= 1 {
+		late = lateAlone
+	}
+	for len(l.booked) > 0 {
+		s := l.booked[0]
+		if s.at.After(now) {
+			return s.at.Sub(now)
+		}
+		if !s.local && now.Sub(s.at) > late {
+			l.drop()
+			continue
+		}
+		t := l.line.next()
+		if t == nil {
+			return late - now.Sub(s.at) + time.Millisecond // somebody may get ready
+		}
+		if s.guarded.IsZero() { // kept, so that a late look at the clock delays only this call
+			s.guarded = now.Add(l.guard.ReserveN(now, 1).DelayFrom(now))
+			l.booked[0] = s
+		}
+		if s.guarded.After(now) {
+			return s.guarded.Sub(now)
+		}
+		l.booked = l.booked[1:]
+		l.line.serve(t, s)
+	}
+	return idle
+}
+
+// book sees to it that whoever is ready has a slot, if it is time for that.
+func (l *Limiter) book(now time.Time) {
+	ready, urgent := l.line.ready()
+	if l.away {
+		if ready > 0 && len(l.booked) == 0 {
+			l.booked = []slot{{at: laterOf(now, l.frozen), local: true}}
+			l.wake()
+		}
+		if !l.booking && !l.again.After(now) && ready > 0 {
+			l.ask(now, 1)
+		}
+		return
+	}
+	if l.booking {
+		return
+	}
+	have := len(l.booked)
+	until := time.Time{} // the last slot
+	if have > 0 {
+		until = l.booked[have-1].at
+	}
+	switch {
+	case urgent > have && have < urgentMost && until.Before(now.Add(urgentAhead)):
+		l.ask(now, min(urgent, urgentMost)-have)
+	case ready > have && until.Before(now.Add(ahead)):
+		missing := now.Add(ahead).Sub(laterOf(now, until)).Seconds() * l.rate / float64(max(1, l.options.Processes()))
+		l.ask(now, min(ready-have, max(1, int(missing))))
+	}
+}
+
+// ask asks Redis for slots, beside the pump and on nobody's behalf.
+//
+//nolint:contextcheck,nolintlint // hence a context of its own; it is the callers that would be blamed
+func (l *Limiter) ask(now time.Time, slots int) {
+	l.booking, l.asked = true, now
+	r := request{slots: slots, over: l.over, unused: l.unused, waiting: l.line.waiting(len(l.booked) + slots), last: l.last}
+	if l.away {
+		r.sharers = max(1, l.options.Processes())
+	}
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*askFor)
+		defer cancel()
+		got, err := l.shared.reserve(ctx, r)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.booking = false
+		if err != nil {
+			l.lose(time.Now())
+		} else {
+			l.unused -= r.unused
+			l.back()
+			l.take(got)
+		}
+		if l.pumping {
+			l.wake()
+		}
+	}()
+}
+
+// take adds slots that Redis gave.
+func (l *Limiter) take(r reply) {
+	l.heard(r)
+	l.booked = append(l.booked, r.slots...)
+	if n := len(r.slots); n > 0 {
+		l.last = r.slots[n-1].redis
+		l.far = r.slots[n-1].at.Add(time.Duration(float64(time.Second) / max(l.rate, 1e-3)))
+	}
+}
+
+// heard notes what Redis told of the action.
+func (l *Limiter) heard(r reply) {
+	l.rate, l.limit = r.rate, r.limit
+	if !l.away && l.guard.Limit() != guarded(r.limit) {
+		l.guard.SetLimit(guarded(r.limit))
+	}
+	l.freeze(r.frozen)
+}
+
+// missRedis finds out that Redis does not answer.
+func (l *Limiter) missRedis(now time.Time) {
+	if l.booking && !l.away && now.Sub(l.asked) >= askFor {
+		l.lose(now)
+	}
+}
+
+// lose goes on with the share of this process alone.
+func (l *Limiter) lose(now time.Time) {
+	l.away, l.again = true, now.Add(askAgain)
+	l.guard.SetLimitAt(now, rate.Limit(l.rate/float64(max(1, l.options.Processes()))))
+}
+
+// back ends that.
+func (l *Limiter) back() {
+	if !l.away {
+		return
+	}
+	l.away = false
+	l.booked = nil // they are local
+	l.guard.SetLimit(guarded(l.limit))
+}
+
+// guarded is how close calls of one process may follow each other. Those that
+// were late catch up with it.
+func guarded(limit float64) rate.Limit { return rate.Limit(limit * (1 + headroom) / 2) }
+
+func laterOf(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
