@@ -109,7 +109,10 @@ func TestQuotaThatWasLoweredIsFound(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	wait := f.run(ctx, a, load{callers: 20})
-	testenv.Eventually(t, "the rate is near the quota", func() bool { return f.state(t).Rate < 36 })
+	testenv.Eventually(t, "the rate is near the quota", func() bool {
+		s := f.state(t)
+		return s.Known && s.Rate < 36
+	})
 	if s := f.state(t); s.Rate < 20 || s.Limit != 100 {
 		t.Errorf("state = %+v; want a rate of about 30", s)
 	}

@@ -2,8 +2,14 @@
 -- when its slot was booked, its slot, configured rate, override, its version.
 local told, booked, slot = math.min(tonumber(ARGV[1]), 120 * second), tonumber(ARGV[2]), tonumber(ARGV[3])
 applyLimit(limitOf(tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])))
+
+-- Whoever had no answer in time tells it again: each slot counts once.
+local name = string.format('%.0f', slot)
+if redis.call('LPOS', KEYS[5], name) then
+  return { now, math.floor(s.frozen), math.floor(s.rate * 1000), math.floor(s.limit * 1000) }
+end
 count({ throttled = 1 })
-redis.call('LPUSH', KEYS[5], string.format('%.0f', slot))
+redis.call('LPUSH', KEYS[5], name)
 redis.call('LTRIM', KEYS[5], 0, 499)
 redis.call('PEXPIRE', KEYS[5], 150000)
 

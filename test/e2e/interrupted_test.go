@@ -53,14 +53,14 @@ func TestCrash(t *testing.T) {
 	t.Parallel()
 
 	rows := apart(24)
-	d := setup(t, slow(rows, 500*time.Millisecond))
-	brief := []string{"QUICKBI_TIMEOUT=1s", "WORKER_LEASE=3s", "WORKER_CONCURRENCY=4"}
+	d := setup(t, slow(rows, 800*time.Millisecond))
+	brief := []string{"QUICKBI_TIMEOUT=2s", "WORKER_LEASE=5s", "WORKER_CONCURRENCY=4"}
 	first := d.work(brief...)
 	id := d.submit(rows).ID
 	d.tasksDone(4)
 	d.eventually("four calls are in flight, and will be for a while", func() bool {
 		return d.count(`SELECT count(*) FROM calls WHERE id NOT IN (SELECT call_id FROM answers)
-			AND sent_at > clock_timestamp() - interval '200 ms'`) == 4
+			AND sent_at > clock_timestamp() - interval '400 ms'`) == 4
 	})
 	first.kill()
 	d.work(brief...)
