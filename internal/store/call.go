@@ -32,7 +32,8 @@ const othersMeaning = `(NOT t.repeatable OR (o.operation, o.role) <> (t.operatio
 // enough that it may still take effect: it is in flight, or was never answered.
 const beginCalls = `
 WITH asked AS (
-    SELECT * FROM unnest($1::bigint[], $2::int[], $3::int[], $4::boolean[], $5::text[], $6::boolean[])
+    SELECT job_id, no, generation, probe, sends, repeatable, place
+    FROM unnest($1::bigint[], $2::int[], $3::int[], $4::boolean[], $5::text[], $6::boolean[])
         WITH ORDINALITY AS x (job_id, no, generation, probe, sends, repeatable, place)
 ), task AS (
     SELECT x.place, x.sends, x.repeatable,
@@ -240,7 +241,9 @@ type Answer struct {
 
 const insertAnswers = `
 INSERT INTO answers (job_id, call_id, class, http_status, api_code, message, request_id, took, result)
-SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::interval[], $9::text[])
+SELECT x.job_id, x.call_id, x.class, x.http_status, x.api_code, x.message, x.request_id, x.took, x.result
+FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::interval[], $9::text[])
+    AS x (job_id, call_id, class, http_status, api_code, message, request_id, took, result)
 ON CONFLICT (job_id, call_id) DO NOTHING`
 
 // answerColumns are answers as one array a column, for unnest.

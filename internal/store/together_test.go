@@ -14,8 +14,8 @@ import (
 )
 
 // many creates a job of n tasks of one change each and returns their refs.
-func (w world) many(t testing.TB, n int) (store.Created, []store.TaskRef) {
-	t.Helper()
+func (w world) many(tb testing.TB, n int) (store.Created, []store.TaskRef) {
+	tb.Helper()
 	users := make([]string, n)
 	for i := range users {
 		users[i] = fmt.Sprintf("u%d", i)
@@ -27,7 +27,7 @@ func (w world) many(t testing.TB, n int) (store.Created, []store.TaskRef) {
 		one.Tasks[0].FirstChange, one.Changes[0].Task = i, i
 		job.Tasks, job.Changes = append(job.Tasks, one.Tasks...), append(job.Changes, one.Changes...)
 	}
-	created := w.create(t, job)
+	created := w.create(tb, job)
 	refs := make([]store.TaskRef, n)
 	for i := range refs {
 		refs[i] = store.TaskRef{Job: created.Number, No: i + 1}

@@ -65,7 +65,8 @@ type ClaimRequest struct {
 // nobody waits for a cancel of a million tasks who has another one to claim.
 const claimTasks = `
 WITH asked AS (
-    SELECT * FROM unnest($1::bigint[], $2::int[], $3::int[], $4::text[], $5::interval[], $6::bigint[])
+    SELECT job_id, no, generation, worker, lease, token, place
+    FROM unnest($1::bigint[], $2::int[], $3::int[], $4::text[], $5::interval[], $6::bigint[])
         WITH ORDINALITY AS x (job_id, no, generation, worker, lease, token, place)
 ), free AS (
     SELECT t.job_id, t.no FROM asked x JOIN tasks t ON t.job_id = x.job_id AND t.no = x.no
@@ -106,7 +107,7 @@ func (s *Store) Claim(ctx context.Context, r ClaimRequest) (Task, error) {
 	case found == nil:
 		return Task{}, fmt.Errorf("%s: %w", what, ErrStale)
 	}
-	found.task.Claim.TaskRef = r.TaskRef
+	found.task.TaskRef = r.TaskRef
 	found.task.Terms.ExpiresOn = undate(found.expires)
 	found.task.Principals, found.task.Resources, err = sides(found.principalType, found.principals, found.resources)
 	return found.task, err
