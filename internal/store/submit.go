@@ -188,6 +188,9 @@ const (
 	// Of what an operator pauses and resumes; the scope goes before.
 	eventPaused  = ".paused"
 	eventResumed = ".resumed"
+
+	eventLimitSet   = "limit.set"
+	eventLimitReset = "limit.reset"
 )
 
 // AuditEvent is one fact for the auditor. Job and Task of 0 mean none.
