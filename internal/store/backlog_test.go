@@ -308,6 +308,55 @@ func TestBacklogIsNotMissed(t *testing.T) {
 	}
 }
 
+func TestWorkLeftSaysWhatIsHeldAndWhatIsPutOff(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	job := w.accept(t, mixed("mine", access.SmartqAuthorize, access.SmartqAuthorize, access.AddShareReport))
+	if n, err := w.HandOut(t.Context(), normal, 2, kept); n != 2 || err != nil {
+		t.Fatalf("HandOut = %d, %v", n, err)
+	}
+	held := func() (actions []access.Action) {
+		t.Helper()
+		for _, l := range must(w.WorkLeft(t.Context())) {
+			if l.Held {
+				actions = append(actions, l.Action)
+			}
+		}
+		return actions
+	}
+	all := []access.Action{access.AddShareReport, access.SmartqAuthorize}
+	for _, target := range []store.Target{
+		{Scope: store.ScopeAll}, {Scope: store.ScopeAction, Name: "AddShareReport"}, store.OfJob(job.ID), store.OfJob("another"),
+	} {
+		w.exec(t, `INSERT INTO pauses (scope, name, actor) VALUES ($1, $2, 'ops')`, target.Scope, target.Name)
+		want := all
+		switch target.Name {
+		case "AddShareReport":
+			want = all[:1]
+		case "another":
+			want = nil
+		}
+		if diff := cmp.Diff(want, held()); diff != "" {
+			t.Errorf("held while %s is paused (-want +got):\n%s", target, diff)
+		}
+		w.exec(t, `DELETE FROM pauses`)
+	}
+	w.exec(t, `INSERT INTO action_stops (action, code, api_code, message, request_id, next_probe_at) VALUES ('SmartqAuthorize', 'c', '', '', '', now())`)
+	if diff := cmp.Diff(all[1:], held()); diff != "" {
+		t.Errorf("held while an action is stopped (-want +got):\n%s", diff)
+	}
+	w.exec(t, `UPDATE tasks SET due_at = now() + no * interval '1 hour' WHERE job_id = $1`, job.Number)
+	for _, l := range must(w.WorkLeft(t.Context())) {
+		want := 2 * time.Hour
+		if l.Action == access.AddShareReport {
+			want = 0 // never handed out
+		}
+		if (l.DueIn - want).Abs() > time.Minute {
+			t.Errorf("%s is due in %s, want %s", l.Action, l.DueIn, want)
+		}
+	}
+}
+
 func TestTasksOfAnActionMustBeInARun(t *testing.T) {
 	t.Parallel()
 	w := setup(t)

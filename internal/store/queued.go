@@ -96,25 +96,31 @@ type Left struct {
 	JobID   string // ULID
 	Action  access.Action
 	Lane    Lane
-	Backlog int // tasks that were never handed out
-	Queued  int // tasks that were and have not ended: queued, put off or in a worker's hands
+	Backlog int           // tasks that were never handed out
+	Queued  int           // tasks that were and have not ended: queued, put off or in a worker's hands
+	DueIn   time.Duration // until the last of those that were put off is due; 0 if none was
+	Held    bool          // nothing of it is sent: it is paused, stopped or canceled
 }
 
 const workLeft = `
-SELECT j.id, j.ulid, x.action, j.lane, sum(x.backlog)::int, sum(x.queued)::int
+SELECT j.id, j.ulid, t.action, j.lane, t.backlog, t.queued, greatest(t.due_at - now(), interval '0'),
+       j.status = 'canceling' OR ` + taskPaused + ` OR EXISTS (SELECT FROM action_stops s WHERE s.action = t.action)
 FROM jobs j
 CROSS JOIN LATERAL (
-    SELECT b.action, b.last_no - b.next_no + 1 AS backlog, 0 AS queued FROM backlog b WHERE b.job_id = j.id
-    UNION ALL
-    SELECT t.action, 0, 1
-    FROM ` + handedOutFrom + `1` + toTheEnd + `
-    CROSS JOIN LATERAL (
-        SELECT t.action FROM tasks t WHERE ` + inRange + ` AND t.state IN ('ready', 'running') OFFSET 0
-    ) t
-) x
+    SELECT x.action, sum(x.backlog)::int AS backlog, sum(x.queued)::int AS queued, coalesce(max(x.due_at), now()) AS due_at
+    FROM (
+        SELECT b.action, b.last_no - b.next_no + 1 AS backlog, 0 AS queued, NULL::timestamptz AS due_at FROM backlog b WHERE b.job_id = j.id
+        UNION ALL
+        SELECT t.action, 0, 1, CASE t.state WHEN 'ready' THEN t.due_at END
+        FROM ` + handedOutFrom + `1` + toTheEnd + `
+        CROSS JOIN LATERAL (
+            SELECT t.action, t.state, t.due_at FROM tasks t WHERE ` + inRange + ` AND t.state IN ('ready', 'running') OFFSET 0
+        ) t
+    ) x
+    GROUP BY x.action
+) t
 WHERE j.status IN ('queued', 'running', 'canceling')
-GROUP BY j.id, x.action
-ORDER BY j.id, x.action`
+ORDER BY j.id, t.action`
 
 // WorkLeft says for every open job what is left of it, paused or not. What it
 // costs depends on what is queued, not on the size of the jobs.

@@ -44,6 +44,14 @@ func (s *Store) Beat(ctx context.Context, b Heartbeat) (Census, error) {
 	return c, outward("saying that the worker lives", err)
 }
 
+const countAlive = `SELECT count(*), now() FROM workers WHERE alive_until >= now()`
+
+// Alive counts the workers that live, and tells the time by which they do.
+func (s *Store) Alive(ctx context.Context) (n int, now time.Time, err error) {
+	err = s.pool.QueryRow(ctx, countAlive).Scan(&n, &now)
+	return n, now, outward("counting workers", err)
+}
+
 // Leave strikes a worker off the list. What it still claims is up for
 // [Store.Reclaim].
 func (s *Store) Leave(ctx context.Context, worker string) error {
