@@ -87,7 +87,7 @@ func (q *Queue) waiting(ctx context.Context, of store.ActionLane) (int, error) {
 
 // feed hands tasks out until ctx is done. Every worker does; they take turns.
 func (w *Worker) feed(ctx context.Context) {
-	f := feeder{store: w.store, queue: w.queue, ahead: func(a access.Action) int { return ahead(w.options.Rate(a)) }}
+	f := feeder{store: w.store, queue: w.queue, ahead: func(a access.Action) int { return ahead(w.limits.inForce(a)) }}
 	for {
 		next, err := f.fillAll(ctx)
 		switch {

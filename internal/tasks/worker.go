@@ -78,6 +78,7 @@ type Worker struct {
 	log      zerolog.Logger
 	metrics  *metrics
 	handlers map[access.Action]*handler
+	limits   *limits
 	absence  *absence    // of Redis
 	memory   memory      // of the reconciler
 	audit    auditKeeper // of the reconciler
@@ -105,6 +106,7 @@ func NewWorker(s *store.Store, queue redis.UniversalClient, client *quickbi.Clie
 	o.Registry.MustRegister(newRates(queue))
 	var shared trust
 	limiters := w.newLimiters()
+	w.limits = w.newLimits(limiters)
 	for _, action := range access.Actions() {
 		w.handlers[action] = &handler{
 			store: s, queue: w.queue, quickbi: client, limiters: limiters, trust: &shared, log: log,
@@ -141,6 +143,9 @@ func (w *Worker) Run(ctx context.Context) error {
 
 // work works for as long as Run does. It lives on while it drains.
 func (w *Worker) work(ctx context.Context) error {
+	if err := w.gate.persist(ctx, func() error { return w.limits.learn(ctx) }); err != nil && ctx.Err() == nil {
+		return err
+	}
 	servers, err := w.start(ctx)
 	if err == nil {
 		background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
@@ -148,6 +153,7 @@ func (w *Worker) work(ctx context.Context) error {
 		loops.Go(func() { w.reconcile(background) })
 		loops.Go(func() { w.watchStops(background) })
 		loops.Go(func() { w.feed(background) })
+		loops.Go(func() { w.keepLimits(background) })
 		<-ctx.Done()
 		w.log.Info().Dur("within", w.options.Drain).Msg("stopping: calls in flight finish, the rest is given back")
 		stopBackground()
@@ -196,7 +202,7 @@ func (w *Worker) serverConfig(of store.ActionLane) asynq.Config {
 		check /= 2
 	}
 	return asynq.Config{
-		Concurrency: defaulted(w.options.Concurrency, handlersFor(w.options.Rate(of.Action))),
+		Concurrency: defaulted(w.options.Concurrency, handlersFor(max(w.options.Rate(of.Action), w.limits.inForce(of.Action)))),
 		Queues:      map[string]int{queueName(of.Action, of.Lane): 1},
 		// Only infrastructure errors come back to asynq, so the wait is short and
 		// none of them is the task's failure.
