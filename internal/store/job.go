@@ -114,8 +114,12 @@ type CallCounts struct {
 
 // Progress says how far a job is.
 type Progress struct {
-	Ratio float64    `json:"ratio"` // of rows with a final status, 0 to 1
-	ETA   *time.Time `json:"eta"`   // nil when it is over or cannot be told
+	Ratio float64 `json:"ratio"` // of rows with a final status, 0 to 1
+
+	// A Store tells neither. They are nil when the job is over or paused, or
+	// nobody can tell.
+	ETA  *time.Time     `json:"eta"`
+	Left *time.Duration `json:"-"` // until then
 }
 
 // Input says what a job was read from.

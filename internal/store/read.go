@@ -14,7 +14,7 @@ const selectJobs = `
 SELECT j.ulid, p.ulid, ` + shownStatus + `, j.source, j.requested_by, j.reason, j.lane, j.idempotency_key,
        j.input_sha256, j.input_encoding, j.input_delimiter, j.rows, j.created_at, j.started_at, j.finished_at,
        t.total, t.ended, t.done_cells - e.on_tasks, t.canceled_cells, t.open_cells,
-       e.failed, e.unknown, e.no_change, e.superseded, c.sent, c.throttled, j.update_role, j.dropped_at, e.repeats, now()
+       e.failed, e.unknown, e.no_change, e.superseded, c.sent, c.throttled, j.update_role, j.dropped_at, e.repeats
 FROM jobs j
 LEFT JOIN jobs p ON p.id = j.parent_id
 CROSS JOIN LATERAL (
@@ -41,28 +41,15 @@ CROSS JOIN LATERAL (
 
 func scanJob(row pgx.CollectableRow) (Job, error) {
 	var j Job
-	var now time.Time
 	var repeats int
 	err := row.Scan(&j.ID, &j.ParentID, &j.Status, &j.Source, &j.RequestedBy, &j.Reason, &j.Lane, &j.IdempotencyKey,
 		&j.Input.SHA256, &j.Input.Encoding, &j.Input.Delimiter, &j.Input.Rows, &j.CreatedAt, &j.StartedAt, &j.FinishedAt,
 		&j.Tasks.Total, &j.Tasks.Done, &j.Counts.Succeeded, &j.Counts.Canceled, &j.Counts.Pending,
-		&j.Counts.Failed, &j.Counts.Unknown, &j.Counts.NoChange, &j.Counts.Superseded, &j.Calls.Sent, &j.Calls.Throttled, &j.UpdateRole, &j.DroppedAt, &repeats, &now)
+		&j.Counts.Failed, &j.Counts.Unknown, &j.Counts.NoChange, &j.Counts.Superseded, &j.Calls.Sent, &j.Calls.Throttled, &j.UpdateRole, &j.DroppedAt, &repeats)
 	j.Counts.Total = j.Input.Rows
 	j.Outcome = j.Counts.Outcome(repeats)
-	j.Progress = progress(j, now)
+	j.Progress.Ratio = float64(j.Counts.Total-j.Counts.Pending) / float64(j.Counts.Total)
 	return j, err
-}
-
-// progress extrapolates from the tasks that have ended since the job started.
-func progress(j Job, now time.Time) Progress {
-	p := Progress{Ratio: float64(j.Counts.Total-j.Counts.Pending) / float64(j.Counts.Total)}
-	if j.Status != JobRunning || j.Tasks.Done == 0 || j.StartedAt == nil {
-		return p
-	}
-	left := float64(j.Tasks.Total-j.Tasks.Done) / float64(j.Tasks.Done)
-	eta := now.Add(time.Duration(left * float64(now.Sub(*j.StartedAt)))).Truncate(time.Second)
-	p.ETA = &eta
-	return p
 }
 
 // Job returns one job by its ULID, or [ErrNotFound]. Of a job whose rows were
