@@ -23,22 +23,23 @@ type accepted struct {
 // accepted reports a new job at once, and follows it if that was asked for.
 // From here on nothing takes the job back, so an interruption is no reason not
 // to name it.
-func (a *app) accepted(ctx context.Context, st *store.Store, s accepted) error {
+func (a *app) accepted(ctx context.Context, look tasks.Lookout, s accepted) error {
 	if !a.json {
 		if _, err := fmt.Fprintln(a.Stdout, s.JobID); err != nil {
 			return fmt.Errorf("the job was accepted as %s, but its id cannot be written: %w", s.JobID, err)
 		}
 	}
-	job, err := a.introduce(ctx, st, s)
+	job, err := a.introduce(ctx, look.Store, s)
 	if err != nil {
 		return err
 	}
-	paused, err := st.PausesOf(context.WithoutCancel(ctx), job.ID)
+	look.Tell(ctx, &job)
+	paused, err := look.Store.PausesOf(context.WithoutCancel(ctx), job.ID)
 	if err != nil {
 		paused = nil // the job is accepted, whatever holds it up
 	}
 	unsent, ways := s.unsent(job)
-	f := followed{store: st, out: a.Stderr, document: jobDocument{
+	f := followed{lookout: look, out: a.Stderr, document: jobDocument{
 		Job: job, Paused: paused, Replayed: &s.Replayed, Warnings: new(append(append([]string{}, s.remarks()...), unsent...)),
 	}}
 	switch {

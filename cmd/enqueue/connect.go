@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/usher-bi/usher/internal/access"
 	"github.com/usher-bi/usher/internal/config"
 	"github.com/usher-bi/usher/internal/store"
 	"github.com/usher-bi/usher/internal/tasks"
@@ -58,8 +59,39 @@ func (a *app) reading(ctx context.Context, f func(*store.Store) error) error {
 	return f(st)
 }
 
+// looking runs f with what the environment names to see how fast jobs go. Redis
+// may be away, or not named at all: then less can be told.
+func (a *app) looking(ctx context.Context, f func(tasks.Lookout) error) error {
+	cfg, err := a.settings(config.Query)
+	if err != nil {
+		return err
+	}
+	st, err := openStore(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	look, done := lookout(cfg, st)
+	defer done()
+	return f(look)
+}
+
+// lookout asks no server anything. The caller calls done.
+func lookout(cfg config.Config, st *store.Store) (look tasks.Lookout, done func()) {
+	look = tasks.Lookout{
+		Store: st, MinShare: cfg.MinShare, Rate: func(action access.Action) float64 { return float64(cfg.RateOf(string(action))) },
+	}
+	client, err := tasks.NewRedis(cfg.RedisURL.Reveal())
+	if cfg.RedisURL == "" || err != nil { // what needs it judges it
+		return look, func() {}
+	}
+	look.Redis = client
+	return look, func() { _ = client.Close() }
+}
+
 // submitting is what a command needs that submits a job.
 type submitting struct {
+	lookout   tasks.Lookout
 	store     *store.Store
 	submitter *tasks.Submitter
 }
@@ -76,7 +108,9 @@ func (a *app) submit(ctx context.Context, cfg config.Config, f func(submitting) 
 		return blame("REDIS_URL", err)
 	}
 	defer client.Close()
-	return f(submitting{store: st, submitter: tasks.NewSubmitter(st, tasks.NewQueue(client))})
+	look, done := lookout(cfg, st)
+	defer done()
+	return f(submitting{lookout: look, store: st, submitter: tasks.NewSubmitter(st, tasks.NewQueue(client))})
 }
 
 // blame says that a setting is wrong when a server cannot be used for another

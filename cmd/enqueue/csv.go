@@ -91,7 +91,7 @@ func (a *app) csvCommand() *cobra.Command {
 	flags.Var(&r.expiry, "default-expiry", "last `DAY` of grants that name none, as days from today: 90d")
 	flags.BoolVar(&r.skipInvalid, "skip-invalid", false, "submit the good rows and record the bad ones as failures")
 	flags.BoolVar(&r.updateRole, "update-role", false, "give members of a workspace whose role is another one the role of the row; else such rows fail")
-	flags.BoolVar(&r.dryRun, "dry-run", false, "say what would be done, and write and send nothing; needs no server")
+	flags.BoolVar(&r.dryRun, "dry-run", false, "say what would be done, and write and send nothing; needs no server, but tells with them when it would be done")
 	r.wait.register(cmd)
 	complete(cmd, "lane", store.Lanes())
 	return cmd
@@ -124,14 +124,14 @@ func (a *app) csv(ctx context.Context, r csvRequest) error {
 	sub := submission(batch, r)
 	if r.dryRun {
 		a.warn(warnings)
-		return a.dryRun(cfg, sub, warnings)
+		return a.dryRun(ctx, cfg, sub, warnings)
 	}
 	return a.submit(ctx, cfg, func(s submitting) error {
 		done, err := s.submitter.Submit(ctx, sub)
 		if err != nil {
 			return err
 		}
-		return a.accepted(ctx, s.store, accepted{Submitted: done, warnings: warnings, wait: r.wait, keyed: true})
+		return a.accepted(ctx, s.lookout, accepted{Submitted: done, warnings: warnings, wait: r.wait, keyed: true})
 	})
 }
 

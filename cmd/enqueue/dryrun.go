@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"maps"
 	"math"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/usher-bi/usher/internal/access"
 	"github.com/usher-bi/usher/internal/config"
+	"github.com/usher-bi/usher/internal/store"
 	"github.com/usher-bi/usher/internal/tasks"
 )
 
@@ -21,18 +23,50 @@ type planDocument struct {
 	Changes      int                   `json:"changes"`
 	Calls        map[access.Action]int `json:"calls"`
 	FloorSeconds float64               `json:"floor_seconds"`
+	ETASeconds   *float64              `json:"eta_seconds"` // with what is queued before it; null if nobody can tell
 	Warnings     []string              `json:"warnings"`
 }
 
+// foreseeWithin bounds how long a dry run looks for the servers, which it does not
+// need.
+const foreseeWithin = 3 * time.Second
+
+// foresee is how long a submission would take if it were made now, or nil where
+// the servers that could tell are away or not named.
+func (a *app) foresee(ctx context.Context, cfg config.Config, sub tasks.Submission, plan tasks.Plan) *time.Duration {
+	if store.CheckURL(cfg.DatabaseURL.Reveal()) != nil || len(plan.Calls) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, foreseeWithin)
+	defer cancel()
+	st, err := openStore(ctx, cfg)
+	if err != nil {
+		return nil
+	}
+	defer st.Close()
+	look, done := lookout(cfg, st)
+	defer done()
+	eta, ok, err := look.Foresee(ctx, sub, plan.Calls)
+	if err != nil || !ok {
+		return nil
+	}
+	return &eta
+}
+
 // dryRun prints what a submission would come to.
-func (a *app) dryRun(cfg config.Config, sub tasks.Submission, warnings []string) error {
+func (a *app) dryRun(ctx context.Context, cfg config.Config, sub tasks.Submission, warnings []string) error {
 	rate := func(action access.Action) config.Rate { return cfg.RateOf(string(action)) }
 	plan := tasks.PlanOf(sub, func(action access.Action) float64 { return float64(rate(action)) })
+	eta := a.foresee(ctx, cfg, sub, plan)
 	if a.json {
-		return a.emit(planDocument{
+		d := planDocument{
 			DryRun: true, Rows: plan.Rows, Changes: plan.Changes, Calls: plan.Calls,
-			FloorSeconds: math.Round(plan.Floor.Seconds()*100) / 100, Warnings: append([]string{}, warnings...),
-		})
+			FloorSeconds: hundredths(plan.Floor), Warnings: append([]string{}, warnings...),
+		}
+		if eta != nil {
+			d.ETASeconds = new(hundredths(*eta))
+		}
+		return a.emit(d)
 	}
 	w := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "rows\t%s\n", commas(plan.Rows))
@@ -51,6 +85,9 @@ func (a *app) dryRun(cfg config.Config, sub tasks.Submission, warnings []string)
 		floor += " at " + rate(slowest).String()
 	}
 	fmt.Fprintf(w, "floor\t%s\n", floor)
+	if eta != nil {
+		fmt.Fprintf(w, "done in\tabout %s if submitted now in lane %s, with what is queued before it\n", eta.Round(time.Second), sub.Lane)
+	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
@@ -58,3 +95,6 @@ func (a *app) dryRun(cfg config.Config, sub tasks.Submission, warnings []string)
 	a.next("the same command without --dry-run, and with --wait to follow it")
 	return nil
 }
+
+// hundredths is d in seconds.
+func hundredths(d time.Duration) float64 { return math.Round(d.Seconds()*100) / 100 }

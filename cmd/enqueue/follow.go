@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/usher-bi/usher/internal/store"
+	"github.com/usher-bi/usher/internal/tasks"
 )
 
 const (
@@ -18,7 +19,7 @@ const (
 
 // followed is a job to follow and how to report on it.
 type followed struct {
-	store    *store.Store
+	lookout  tasks.Lookout
 	out      io.Writer   // of the summary for people
 	document jobDocument // the job as last seen
 }
@@ -77,10 +78,11 @@ type watching struct {
 // did, if it did. A Postgres that is away for a moment is borne with.
 func (a *app) watch(ctx context.Context, f followed, w watching) (store.Job, *fault) {
 	job := f.document.Job
+	f.lookout.Tell(ctx, &job)
 	start, seen := a.Now(), a.Now()
 	told := map[store.Target]time.Time{}
 	for pause := firstPause; !job.Status.Final(); pause = min(pause*5/4, mostPause) {
-		a.tellPauses(ctx, f.store, pausesTold{job: job.ID, since: told, progress: w.progress})
+		a.tellPauses(ctx, f.lookout.Store, pausesTold{job: job.ID, since: told, progress: w.progress})
 		w.progress.update(job)
 		left := pause
 		if w.limit > 0 {
@@ -94,10 +96,11 @@ func (a *app) watch(ctx context.Context, f followed, w watching) (store.Job, *fa
 			return job, interrupted()
 		case <-a.After(left):
 		}
-		fresh, err := f.store.Job(ctx, job.ID)
+		fresh, err := f.lookout.Store.Job(ctx, job.ID)
 		switch {
 		case err == nil:
 			job, seen = fresh, a.Now()
+			f.lookout.Tell(ctx, &job)
 		case ctx.Err() != nil:
 			return job, interrupted()
 		case !errors.Is(err, store.ErrUnavailable) || a.Now().Sub(seen) > patience:

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/usher-bi/usher/internal/access"
 	"github.com/usher-bi/usher/internal/store"
 	"github.com/usher-bi/usher/internal/tasks"
 )
@@ -195,7 +196,7 @@ func TestInterruptedSubmissionNamesItsJob(t *testing.T) {
 	cancel()
 	var out, errOut strings.Builder
 	a := &app{env: env{Stdout: &out, Stderr: &errOut}}
-	code := a.conclude(a.accepted(ctx, b.store, accepted{Submitted: tasks.Submitted{JobID: id, Delayed: true}}))
+	code := a.conclude(a.accepted(ctx, tasks.Lookout{Store: b.store, Rate: func(access.Action) float64 { return 50 }}, accepted{Submitted: tasks.Submitted{JobID: id, Delayed: true}}))
 	if code != exitInterrupted || out.String() != id+"\n" {
 		t.Errorf("exit code %d, stdout %q; want %d and the id", code, out.String(), exitInterrupted)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/usher-bi/usher/internal/store"
+	"github.com/usher-bi/usher/internal/tasks"
 )
 
 const (
@@ -56,7 +57,8 @@ func (a *app) jobsCommand() *cobra.Command {
 }
 
 func (a *app) jobs(ctx context.Context, f store.JobFilter) error {
-	return a.reading(ctx, func(st *store.Store) error {
+	return a.looking(ctx, func(look tasks.Lookout) error {
+		st := look.Store
 		if f.Before != "" {
 			_, err := st.Header(ctx, f.Before)
 			if _, dropped := errors.AsType[*store.DroppedError](err); err != nil && !dropped { // else a wrong cursor looks like the end
@@ -79,6 +81,11 @@ func (a *app) jobs(ctx context.Context, f store.JobFilter) error {
 		}
 		document.Paused = slices.DeleteFunc(pauses, func(p store.Pause) bool { return p.Scope == store.ScopeJob })
 		if a.json {
+			var told []*store.Job
+			for i := range document.Jobs {
+				told = append(told, &document.Jobs[i])
+			}
+			look.Tell(ctx, told...)
 			return a.emit(document)
 		}
 		for _, line := range pauseTexts(document.Paused) {

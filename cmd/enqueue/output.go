@@ -20,7 +20,8 @@ type jobDocument struct {
 	Changed  *bool           `json:"changed,omitempty"`  // of commands that pause, resume and cancel
 	Paused   []store.Pause   `json:"paused,omitempty"`   // what keeps it, or tasks of it, from being sent
 	Stopped  []stoppedAction `json:"stopped_actions,omitempty"`
-	Error    *fault          `json:"error,omitempty"` // why following ended before the job did
+	Limits   []limitView     `json:"limits,omitempty"` // of the actions that it still needs
+	Error    *fault          `json:"error,omitempty"`  // why following ended before the job did
 }
 
 // emit prints the one JSON document of a command.

@@ -34,11 +34,14 @@ func (b *bar) update(j store.Job) {
 	if b.bar == nil {
 		b.bar = progressbar.NewOptions(j.Counts.Total,
 			progressbar.OptionSetWriter(b.out), progressbar.OptionSetWidth(30), progressbar.OptionShowCount(),
-			progressbar.OptionSetPredictTime(true), progressbar.OptionClearOnFinish(), progressbar.OptionEnableColorCodes(false))
+			progressbar.OptionSetPredictTime(false), progressbar.OptionClearOnFinish(), progressbar.OptionEnableColorCodes(false))
 	}
 	text := string(j.Status)
 	if bad := j.Counts.Failed + j.Counts.Unknown; bad > 0 {
 		text += ", " + commas(bad) + " failed"
+	}
+	if j.Progress.Left != nil {
+		text += ", " + leftText(*j.Progress.Left)
 	}
 	b.bar.Describe(text)
 	_ = b.bar.Set(j.Counts.Total - j.Counts.Pending) // an error is the terminal's
@@ -65,7 +68,7 @@ func (l *lines) update(j store.Job) {
 		return
 	}
 	l.last = now
-	l.app.sayf("%s %s: %s", j.ID, j.Status, progressText(j, now))
+	l.app.sayf("%s %s: %s", j.ID, j.Status, progressText(j))
 }
 
 func (*lines) close() {}

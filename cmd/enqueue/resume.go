@@ -85,7 +85,9 @@ func (a *app) resume(ctx context.Context, t store.Target, o store.Order) error {
 		return err
 	}
 	if t.Scope == store.ScopeJob {
-		return a.resumedJob(ctx, st, d)
+		look, done := lookout(cfg, st)
+		defer done()
+		return a.resumedJob(ctx, look, d)
 	}
 	pauses, err := st.Pauses(ctx)
 	if err != nil {
@@ -111,12 +113,13 @@ func requeue(ctx context.Context, cfg config.Config, st *store.Store, t store.Ta
 	return queued, false, err
 }
 
-func (a *app) resumedJob(ctx context.Context, st *store.Store, d resumeDocument) error {
-	document, err := controlled(ctx, st, d.Name, d.Changed)
+func (a *app) resumedJob(ctx context.Context, look tasks.Lookout, d resumeDocument) error {
+	document, err := controlled(ctx, look.Store, d.Name, d.Changed)
 	if err != nil {
 		return err
 	}
 	if a.json {
+		look.Tell(ctx, &document.Job)
 		return a.emit(document)
 	}
 	d.Paused = document.Paused

@@ -55,6 +55,6 @@ func (a *app) retry(ctx context.Context, r tasks.RetryRequest, wait waitFlag) er
 		if err != nil {
 			return err
 		}
-		return a.accepted(ctx, s.store, accepted{Submitted: done, wait: wait})
+		return a.accepted(ctx, s.lookout, accepted{Submitted: done, wait: wait})
 	})
 }

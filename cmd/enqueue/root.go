@@ -122,8 +122,10 @@ const rootExample = `  enqueue csv people.csv --dry-run           what would be 
 const rootLong = `Submits bulk changes of Quick BI access and follows what becomes of them.
 
 Settings come from the environment: DATABASE_URL (Postgres) and REDIS_URL (Redis)
-are needed by commands that submit or resume; the others need DATABASE_URL only, and
-csv --dry-run needs neither. QUICKBI_RATE and QUICKBI_TIMEZONE are optional.
+are needed by commands that submit, resume or set limits; the others need
+DATABASE_URL only, and csv --dry-run needs neither. With both, all of them tell more:
+how fast calls go, and when a job ends. QUICKBI_RATE and LANE_MIN_SHARE, which should
+be those of the workers, and QUICKBI_TIMEZONE are optional.
 
 Exit codes:
   0    done; with --wait: every row succeeded or was so already
@@ -162,7 +164,7 @@ func newRoot(a *app, text io.Writer) *cobra.Command {
 	root.Flags().BoolVar(&showVersion, "version", false, "print the version")
 	root.AddCommand(
 		a.csvCommand(), a.jobsCommand(), a.statusCommand(), a.resultsCommand(),
-		a.failuresCommand(), a.retryCommand(), a.cancelCommand(), a.pauseCommand(), a.resumeCommand(),
+		a.failuresCommand(), a.retryCommand(), a.cancelCommand(), a.pauseCommand(), a.resumeCommand(), a.limitsCommand(),
 		a.sharesCommand(), a.verifyCommand(), a.auditCommand(), a.versionCommand(),
 	)
 	root.SetIn(a.Stdin)

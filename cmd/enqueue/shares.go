@@ -126,13 +126,13 @@ func (a *app) shares(ctx context.Context, r sharesRequest) error {
 		}
 		job := accepted{Submitted: done, warnings: warnings, next: "enqueue shares --job " + done.JobID, keyed: true}
 		if r.noWait {
-			return a.accepted(ctx, s.store, job)
+			return a.accepted(ctx, s.lookout, job)
 		}
 		shown, err := a.introduce(ctx, s.store, job)
 		if err != nil {
 			return err
 		}
-		return a.exportShares(ctx, sharesExport{store: s.store, job: shown, output: r.output}, r.wait.limit)
+		return a.exportShares(ctx, sharesExport{lookout: s.lookout, job: shown, output: r.output}, r.wait.limit)
 	})
 }
 
@@ -160,12 +160,12 @@ func (a *app) findUsers(ctx context.Context, r *sharesRequest) (warnings []strin
 
 // sharesOf exports what an earlier job read.
 func (a *app) sharesOf(ctx context.Context, r sharesRequest) error {
-	return a.reading(ctx, func(st *store.Store) error {
-		job, err := readJob(ctx, st, r.job)
+	return a.looking(ctx, func(look tasks.Lookout) error {
+		job, err := readJob(ctx, look.Store, r.job)
 		if err != nil {
 			return err
 		}
-		return a.exportShares(ctx, sharesExport{store: st, job: job, output: r.output}, r.wait.limit)
+		return a.exportShares(ctx, sharesExport{lookout: look, job: job, output: r.output}, r.wait.limit)
 	})
 }
 

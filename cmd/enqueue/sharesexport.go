@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/usher-bi/usher/internal/store"
+	"github.com/usher-bi/usher/internal/tasks"
 )
 
 // shareColumns are the columns of exported works, named as in their JSON. They
@@ -35,9 +36,9 @@ type unreadUser struct {
 
 // sharesExport is what a read job found and where to write it.
 type sharesExport struct {
-	store  *store.Store
-	job    store.Job
-	output string // "" or "-" means stdout
+	lookout tasks.Lookout
+	job     store.Job
+	output  string // "" or "-" means stdout
 }
 
 // sharesDocument is what --json prints where there are no works to list. Its
@@ -53,7 +54,7 @@ type sharesDocument struct {
 // exportShares waits until the job has ended and writes what it read. If the
 // wait ends before, nothing is written: a part would look like the whole.
 func (a *app) exportShares(ctx context.Context, e sharesExport, limit time.Duration) error {
-	job, stopped := a.await(ctx, followed{store: e.store, document: jobDocument{Job: e.job}}, limit)
+	job, stopped := a.await(ctx, followed{lookout: e.lookout, document: jobDocument{Job: e.job}}, limit)
 	e.job = job
 	if stopped != nil {
 		return a.leave(stopped, sharesDocument{
@@ -129,7 +130,7 @@ func (e sharesExport) writeCSV(ctx context.Context, w io.Writer) (rows int, err 
 	if err := out.Write(shareColumns); err != nil {
 		return 0, err
 	}
-	err = e.store.SharedWorks(ctx, e.job.ID, func(s store.SharedWork) error {
+	err = e.lookout.Store.SharedWorks(ctx, e.job.ID, func(s store.SharedWork) error {
 		rows++
 		return out.Write(neutralised([]string{
 			s.UserID, s.WorksID, s.WorkName, s.WorkType, s.Status, s.ThirdPartAuthFlag, s.SecurityLevel, s.Description,
@@ -158,7 +159,7 @@ func (a *app) sharesJSON(ctx context.Context, e sharesExport) error {
 	err := doc.field("job_id", e.job.ID)
 	if err == nil {
 		err = doc.list("works", func(add func(any) error) error {
-			return e.store.SharedWorks(ctx, e.job.ID, func(s store.SharedWork) error { return add(s) })
+			return e.lookout.Store.SharedWorks(ctx, e.job.ID, func(s store.SharedWork) error { return add(s) })
 		})
 	}
 	if err == nil {
@@ -170,7 +171,7 @@ func (a *app) sharesJSON(ctx context.Context, e sharesExport) error {
 // listUnread adds the users who could not be read.
 func (e sharesExport) listUnread(ctx context.Context, doc *object) error {
 	return doc.list("failures", func(add func(any) error) error {
-		return eachUnread(ctx, e.store, e.job.ID, func(u unreadUser) error { return add(u) })
+		return eachUnread(ctx, e.lookout.Store, e.job.ID, func(u unreadUser) error { return add(u) })
 	})
 }
 
@@ -212,7 +213,7 @@ func (c *unread) add(u unreadUser) {
 
 // printUnread names the users whom a job did not read.
 func printUnread(ctx context.Context, out io.Writer, e sharesExport) (count unread, err error) {
-	err = eachUnread(ctx, e.store, e.job.ID, func(u unreadUser) error {
+	err = eachUnread(ctx, e.lookout.Store, e.job.ID, func(u unreadUser) error {
 		count.add(u)
 		why := string(u.Status)
 		if u.Code != "" {

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/usher-bi/usher/internal/store"
+	"github.com/usher-bi/usher/internal/tasks"
 )
 
 func (a *app) statusCommand() *cobra.Command {
@@ -29,12 +30,12 @@ already, 5 if rows failed, 6 if the job was canceled or could not be finished.`,
 }
 
 func (a *app) status(ctx context.Context, id string, watch bool) error {
-	return a.reading(ctx, func(st *store.Store) error {
-		job, err := st.Job(ctx, id)
+	return a.looking(ctx, func(look tasks.Lookout) error {
+		job, err := look.Store.Job(ctx, id)
 		if err != nil {
 			return err
 		}
-		f := followed{store: st, out: a.Stdout, document: jobDocument{Job: job}}
+		f := followed{lookout: look, out: a.Stdout, document: jobDocument{Job: job}}
 		if watch {
 			return a.follow(ctx, f, 0)
 		}
@@ -45,31 +46,33 @@ func (a *app) status(ctx context.Context, id string, watch bool) error {
 // show prints a job as it stands.
 func (a *app) show(ctx context.Context, f followed) error {
 	var err error
-	v := jobView{job: f.document.Job, languages: a.languages()}
-	if v.stopped, err = f.store.Stops(ctx); err != nil {
+	outlook := f.lookout.Tell(ctx, &f.document.Job)
+	v := jobView{job: f.document.Job, rates: outlook.RatesOf(f.document.ID), languages: a.languages()}
+	if v.stopped, err = f.lookout.Store.Stops(ctx); err != nil {
 		return err
 	}
 	if v.job.Status.Final() {
 		v.stopped = nil // what holds others up
 	}
-	if v.paused, err = f.store.PausesOf(ctx, v.job.ID); err != nil {
+	if v.paused, err = f.lookout.Store.PausesOf(ctx, v.job.ID); err != nil {
 		return err
 	}
 	if a.json {
 		f.document.Paused = v.paused
 		f.document.Stopped = stoppedActions(v.stopped)
+		f.document.Limits = limitViews(v.rates)
 		return a.emit(f.document)
 	}
-	if v.groups, err = f.store.FailureGroups(ctx, v.job.ID); err != nil {
+	if v.groups, err = f.lookout.Store.FailureGroups(ctx, v.job.ID); err != nil {
 		return err
 	}
-	header, err := f.store.Header(ctx, v.job.ID)
+	header, err := f.lookout.Store.Header(ctx, v.job.ID)
 	if err != nil {
 		return err
 	}
 	v.reads = readsUsers(header)
 	out := bufio.NewWriter(f.out)
-	v.write(out, a.Now())
+	v.write(out)
 	if err := out.Flush(); err != nil {
 		return err
 	}

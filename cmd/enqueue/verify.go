@@ -130,7 +130,7 @@ func (v *verifying) waitFor(ctx context.Context, job store.Job) (store.Job, *fau
 	if limit > 0 {
 		limit = max(time.Nanosecond, limit-v.Now().Sub(v.started))
 	}
-	job, stopped := v.await(ctx, followed{store: v.store, document: jobDocument{Job: job}}, limit)
+	job, stopped := v.await(ctx, followed{lookout: v.lookout, document: jobDocument{Job: job}}, limit)
 	if stopped != nil && stopped.exit == exitWaitOver && limit > 0 {
 		stopped.Message = "The wait of " + v.request.wait.limit.String() + " is over; job " + job.ID + " goes on."
 	}
@@ -216,7 +216,7 @@ func (v *verifying) report(ctx context.Context, found store.Verification) (unrea
 		return unread{}, err
 	}
 	talk := bufio.NewWriter(v.Stderr)
-	count, err := printUnread(ctx, talk, sharesExport{store: v.store, job: v.read})
+	count, err := printUnread(ctx, talk, sharesExport{lookout: v.lookout, job: v.read})
 	if err == nil {
 		err = talk.Flush()
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/usher-bi/usher/internal/store"
+	"github.com/usher-bi/usher/internal/tasks"
 )
 
 // standing is a job's status and outcome in one breath: "completed" alone says
@@ -38,10 +39,11 @@ type jobView struct {
 	groups  []store.FailureGroup
 	stopped []store.Stop // actions that hold it up
 	paused  []store.Pause
+	rates   []tasks.ActionRate // of the actions that it still needs
 }
 
 // write prints the view as a table and what follows from it.
-func (v jobView) write(out *bufio.Writer, now time.Time) {
+func (v jobView) write(out *bufio.Writer) {
 	j := v.job
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) {
@@ -61,7 +63,10 @@ func (v jobView) write(out *bufio.Writer, now time.Time) {
 	row("tasks", "%s of %s done; %s sent, %s throttled", commas(j.Tasks.Done), commas(j.Tasks.Total),
 		plural(j.Calls.Sent, "call"), commas(j.Calls.Throttled))
 	if !j.Status.Final() {
-		row("progress", "%s", progressText(j, now))
+		row("progress", "%s", progressText(j))
+	}
+	for _, r := range v.rates {
+		row("rate", "%s", rateLine(r))
 	}
 	_ = w.Flush() // out remembers errors
 	v.writeCauses(out)
@@ -94,20 +99,24 @@ func rowCounts(c store.Counts) string {
 }
 
 // progressText says how far a job is that has not ended.
-func progressText(j store.Job, now time.Time) string {
+func progressText(j store.Job) string {
 	c := j.Counts
 	text := fmt.Sprintf("%s of %s rows (%d%%)", commas(c.Total-c.Pending), commas(c.Total), int(j.Progress.Ratio*100))
 	if bad := c.Failed + c.Unknown; bad > 0 {
 		text += fmt.Sprintf(", %s failed", commas(bad))
 	}
 	switch {
-	case j.Progress.ETA != nil:
-		left := max(0, j.Progress.ETA.Sub(now).Round(time.Second))
-		text += fmt.Sprintf(", about %s left", left)
+	case j.Progress.Left != nil:
+		text += ", " + leftText(*j.Progress.Left)
 	case j.Status == store.JobQueued:
 		text += ", no worker has taken it yet"
 	}
 	return text
+}
+
+// leftText says how long a job still takes.
+func leftText(left time.Duration) string {
+	return fmt.Sprintf("about %s left", max(0, left).Round(time.Second))
 }
 
 // stopText says why nothing is sent and who has to do what.

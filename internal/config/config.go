@@ -20,8 +20,8 @@ func (r Rate) String() string { return strconv.FormatFloat(float64(r), 'f', -1, 
 
 // Config is every setting of the product. Secrets in it cannot be printed.
 type Config struct {
-	DatabaseURL Secret
-	RedisURL    Secret
+	DatabaseURL Secret // where a program does not need it: as it is set, wrong or not, or empty
+	RedisURL    Secret // likewise
 
 	Endpoint string        // of Quick BI: a URL or a host
 	Timeout  time.Duration // of one call
@@ -84,6 +84,7 @@ const (
 func Load(program Program, lookup func(string) string, environ []string) (Config, error) {
 	r := reader{lookup: lookup}
 	var c Config
+	c.DatabaseURL, c.RedisURL = Secret(r.text("DATABASE_URL")), Secret(r.text("REDIS_URL")) // as they are, where they are not needed
 	if program != Offline {
 		c.DatabaseURL = r.server("DATABASE_URL", "the Postgres to keep jobs in, e.g. postgres://usher@localhost/usher", "postgres", "postgresql")
 	}
@@ -92,6 +93,7 @@ func Load(program Program, lookup func(string) string, environ []string) (Config
 	}
 	c.Rate = r.rate("QUICKBI_RATE", r.text("QUICKBI_RATE"))
 	c.Rates = r.ratesByAction(environ)
+	c.MinShare = r.share("LANE_MIN_SHARE", 30)
 	c.EnqueueListen = r.text("ENQUEUE_LISTEN")
 	c.Location = r.location("QUICKBI_TIMEZONE")
 	c.LogLevel = r.oneOf("LOG_LEVEL", "trace", "debug", "info", "warn", "error")
@@ -107,7 +109,6 @@ func (r *reader) worker(c *Config) {
 	c.Endpoint = r.text("QUICKBI_ENDPOINT")
 	c.Timeout = r.duration("QUICKBI_TIMEOUT")
 	c.LateFor = r.duration("QUICKBI_LATE")
-	c.MinShare = r.share("LANE_MIN_SHARE", 30)
 	c.Concurrency = r.countOrAuto("WORKER_CONCURRENCY")
 	c.MaxStrikes = r.count("WORKER_MAX_ATTEMPTS")
 	c.Lease = r.duration("WORKER_LEASE")
