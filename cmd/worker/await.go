@@ -26,7 +26,7 @@ const silence = 10 * time.Second
 
 // newStores connects to nothing yet.
 func newStores(ctx context.Context, cfg config.Config) (stores, error) {
-	db, err := store.New(ctx, cfg.DatabaseURL.Reveal(), store.Options{MaxConns: connections(cfg), Silence: silence})
+	db, err := store.New(ctx, cfg.DatabaseURL.Reveal(), store.Options{MaxConns: connections, Silence: silence})
 	if err != nil {
 		return stores{}, err
 	}

@@ -88,12 +88,11 @@ func options(cfg config.Config) tasks.Options {
 	}
 }
 
-// connections is enough for the handlers of a busy action, the reconciler and a
-// health check, and few enough for several workers beside each other on a
-// Postgres with its default of 100. Statements are short: handlers take turns.
-func connections(cfg config.Config) int32 {
-	return int32(min(cmp.Or(cfg.Concurrency, 12), 12) + 4) //nolint:gosec // at most 16
-}
+// connections is enough for what is not asked for each task: the reconciler, the
+// feeder, a health check, answers that end no task. The store has nine more.
+// Together they are few enough for several workers beside each other on a Postgres
+// with its default of 100.
+const connections = 8
 
 // workerName tells workers apart in claims and in the audit. A container that
 // starts again has the same host and process numbers, hence the rest.

@@ -55,7 +55,7 @@ type Store struct {
 
 // Options adjusts a Store. The zero value works.
 type Options struct {
-	MaxConns int32         // 0 means pgx's default
+	MaxConns int32         // 0 means pgx's default; nine more are for what is asked for each task, and for beats
 	Silence  time.Duration // of Postgres in the middle of a statement, after which it counts as away; 0 means none is too long
 }
 
@@ -112,8 +112,9 @@ const hotSession = session + `,
        set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false),
        set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false)`
 
-// hotConns is enough for all groups of requests that are under way at once.
-const hotConns = 4 * groupsAtOnce
+// hotConns is enough for the groups of requests that are under way at once: of
+// each of the four kinds there may be three, but mostly they are fewer.
+const hotConns = 8
 
 // beside returns a pool to the same database with connections of its own, which
 // begin with a statement.
