@@ -152,8 +152,9 @@ func (e *SupersededError) Error() string {
 //     effect. A revoke does not wait for that, once: it is sent at once, and
 //     Begun says that it has to be sent again.
 //
-// On any error nothing was written, and nothing may be sent. A claim begins one
-// call at a time.
+// On any error nothing may be sent. After [ErrUnavailable], or ctx's own error, the
+// call may be written down all the same, see [Store.NotSent]; after any other it is
+// not. A claim begins one call at a time.
 func (s *Store) BeginCall(ctx context.Context, c NewCall) (Begun, error) {
 	const what = "writing the call down"
 	c.Claim = s.fenced(ctx, c.Claim)

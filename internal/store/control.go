@@ -31,23 +31,40 @@ WITH ended AS (
 INSERT INTO audit (actor, event, job_id, detail)
 SELECT 'usher', '` + EventFinished + `', id, jsonb_build_object('status', status) FROM ended`
 
+// What is left to be done of jobs is looked for without a lock: while somebody
+// cancels a million tasks, nobody waits for their jobs who asks about another one.
+const endableJobs = `
+SELECT x.place
+FROM unnest($1::bigint[]) WITH ORDINALITY AS x (job_id, place)
+WHERE (SELECT t.no FROM tasks t WHERE t.job_id = x.job_id AND t.state IN ('ready', 'running') ORDER BY t.no DESC LIMIT 1) IS NULL
+   OR EXISTS (SELECT FROM tasks t WHERE t.job_id = x.job_id AND t.state = 'ready' AND t.withdrawn)`
+
 // Finalize withdraws what was canceled in a worker's hands and came back, and
 // ends a job whose last task has ended; otherwise it does nothing.
 // Whoever comes first ends it, exactly once. It looks at what was committed
-// before it was asked, and asking for one job many times at once costs little.
+// before it was asked, and asking many times at once costs little.
 func (s *Store) Finalize(ctx context.Context, job int64) error {
-	_, err := s.finals.ask(ctx, job)
-	return outward("finishing the job", err)
+	endable, err := s.finals.ask(ctx, job)
+	if err != nil || !endable {
+		return outward("finishing the job", err)
+	}
+	_, err = s.finalize(ctx, job)
+	return err
 }
 
-// finalizeEach finalizes each of jobs once, however often it is among them.
-func (s *Store) finalizeEach(ctx context.Context, jobs []int64) ([]struct{}, error) {
-	for _, job := range slices.Compact(slices.Sorted(slices.Values(jobs))) {
-		if _, err := s.finalize(ctx, job); err != nil {
-			return nil, err
-		}
+// endable says of which jobs there is something to finalize.
+func (s *Store) endable(ctx context.Context, jobs []int64) ([]bool, error) {
+	distinct := slices.Compact(slices.Sorted(slices.Values(jobs)))
+	rows, err := s.hot.Query(ctx, endableJobs, distinct)
+	if err != nil {
+		return nil, err
 	}
-	return make([]struct{}, len(jobs)), nil
+	places, err := pgx.CollectRows(rows, pgx.RowTo[int])
+	out := make([]bool, len(jobs))
+	for i, job := range jobs {
+		out[i] = slices.ContainsFunc(places, func(place int) bool { return distinct[place-1] == job })
+	}
+	return out, err
 }
 
 // finalize also reports whether it was this call that ended the job.
@@ -60,7 +77,7 @@ func (s *Store) finalize(ctx context.Context, job int64) (ended bool, err error)
 			ended = tag.RowsAffected() == 1
 			return nil
 		})
-		return s.hot.SendBatch(ctx, &batch).Close()
+		return s.pool.SendBatch(ctx, &batch).Close()
 	})
 	return ended && err == nil, outward("finishing the job", err)
 }

@@ -120,3 +120,46 @@ func TestACanceledChangeInHandSupersedesNothing(t *testing.T) {
 	w.cancel(t, store.OfJob(newer.ID))
 	w.begin(t, older.Claim)
 }
+
+// While somebody cancels, and so holds many jobs, those of others end.
+func TestNobodyWaitsForTheJobsOfOthers(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	conn, err := pgx.ConnectConfig(t.Context(), w.sql.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
+	tx, err := conn.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
+	for i := range 4 { // one more than go at once
+		created := w.create(t, asking(access.Grant, string(rune('a'+i)), "u1"))
+		task := w.claim(t, first(created), 0)
+		if err := w.Finish(t.Context(), task.Claim, store.Answer{Call: w.begin(t, task.Claim), Class: "ok"}, store.Ending{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tx.Exec(t.Context(), `SELECT FROM jobs WHERE id = $1 FOR NO KEY UPDATE`, created.Number); err != nil {
+			t.Fatal(err)
+		}
+		go func() { _ = w.Finalize(t.Context(), created.Number) }()
+	}
+	queued := w.create(t, asking(access.Revoke, "queued", "u1"))
+	if _, err := tx.Exec(t.Context(), `SELECT FROM jobs WHERE id = $1 FOR NO KEY UPDATE`, queued.Number); err != nil {
+		t.Fatal(err)
+	}
+	w.claim(t, first(queued), 0) // which would start it
+	other := w.create(t, grid([]string{"u2"}, []string{"r2"}))
+	task := w.claim(t, first(other), 0)
+	if err := w.Finish(t.Context(), task.Claim, store.Answer{Call: w.begin(t, task.Claim), Class: "ok"}, store.Ending{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Finalize(t.Context(), other.Number); err != nil {
+		t.Errorf("Finalize of another job: %v", err)
+	}
+	if job, err := w.Job(t.Context(), other.ID); err != nil || job.Status != store.JobCompleted {
+		t.Errorf("the other job is %s (%v), want completed", job.Status, err)
+	}
+}

@@ -50,7 +50,7 @@ type Store struct {
 	claims  together[ClaimRequest, *claimed]
 	begins  together[NewCall, *beginning]
 	endings together[finishing, bool]
-	finals  together[int64, struct{}]
+	finals  together[int64, bool]
 }
 
 // Options adjusts a Store. The zero value works.
@@ -91,7 +91,7 @@ func New(ctx context.Context, databaseURL string, o Options) (*Store, error) {
 		s.Close()
 		return nil, err
 	}
-	s.claims.do, s.begins.do, s.endings.do, s.finals.do = s.claim, s.begin, s.finishPlainly, s.finalizeEach
+	s.claims.do, s.begins.do, s.endings.do, s.finals.do = s.claim, s.begin, s.finishPlainly, s.endable
 	return s, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 )
 
 // together has requests done in one statement, and one commit, that come while
@@ -23,6 +24,7 @@ type together[Q, A any] struct {
 const (
 	groupsAtOnce = 3
 	groupMost    = 64
+	groupFor     = 30 * time.Second // so that one that hangs does not do so for ever
 )
 
 // request is one question and, once done is closed, its answer.
@@ -86,7 +88,9 @@ func (t *together[Q, A]) finish(ctx context.Context, group []*request[Q, A]) {
 	for i, r := range group {
 		questions[i] = r.question
 	}
-	answers, err := t.do(ctx, questions)
+	within, cancel := context.WithTimeout(ctx, groupFor)
+	defer cancel()
+	answers, err := t.do(within, questions)
 	if err != nil && len(group) > 1 && refused(err) {
 		for i := range group {
 			t.finish(ctx, group[i:i+1])

@@ -93,7 +93,10 @@ SELECT t.place, t.generation, t.action, t.operation, t.principal_type, t.princip
              AND c.principal = t.principals[1] AND (c.role, c.expires_on) IS DISTINCT FROM (t.role, t.expires_on))
 FROM claimed t`
 
-const startJobs = `UPDATE jobs SET status = 'running', started_at = now() WHERE id = ANY ($1) AND status = 'queued'`
+// A job that is locked starts with its next task.
+const startJobs = `
+UPDATE jobs SET status = 'running', started_at = now()
+WHERE id IN (SELECT j.id FROM jobs j WHERE j.id = ANY ($1) AND j.status = 'queued' FOR NO KEY UPDATE SKIP LOCKED)`
 
 // Claim takes a task by compare and set. It returns [ErrStale] when the task is
 // not there to be taken: already claimed, ended, canceled, paused, or queued anew
