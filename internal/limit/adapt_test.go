@@ -77,6 +77,35 @@ func TestFreezeGrowsWhileNothingTellsHowLong(t *testing.T) {
 	}
 }
 
+func TestFreezeThatRedisMissedHolds(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name      string
+		failures  int64
+		throttled int // that are counted
+	}{
+		{"told once more", 1, 1},
+		{"told by the next booking", 2, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			f := setup(t, 2, 100)
+			sent := f.turns(t, 2)
+			until := time.Now().Add(time.Second)
+			f.commands.fail.Store(tt.failures)
+			throttle(t, time.Second, sent[0])
+			f.turns(t, 1)
+			if early := time.Until(until); early > 0 {
+				t.Errorf("a call left %s before the end of the freeze", early)
+			}
+			f.turns(t, 2)
+			if s := f.state(t); s.Throttled != tt.throttled {
+				t.Errorf("%d throttled calls were counted, want %d", s.Throttled, tt.throttled)
+			}
+		})
+	}
+}
+
 func TestToldIsBounded(t *testing.T) {
 	t.Parallel()
 	f := setup(t, 1, 1000)

@@ -37,3 +37,8 @@ func (c *clock) least() int64 {
 func (c *clock) local(redis int64) time.Time {
 	return c.start.Add(time.Duration(redis+c.least()) * time.Microsecond)
 }
+
+// redis is an instant of here, by Redis's clock.
+func (c *clock) redis(local time.Time) int64 {
+	return local.Sub(c.start).Microseconds() - c.least()
+}

@@ -155,6 +155,9 @@ func (l *Limiter) book(now time.Time) {
 func (l *Limiter) ask(now time.Time, slots int) {
 	l.booking, l.asked = true, now
 	r := request{slots: slots, over: l.over, unused: l.unused, waiting: l.line.waiting(len(l.booked) + slots), last: l.last}
+	if l.frozen.After(now) {
+		r.frozen = l.frozen
+	}
 	if l.away {
 		r.sharers = max(1, l.options.Processes())
 	}
@@ -181,7 +184,13 @@ func (l *Limiter) ask(now time.Time, slots int) {
 // take adds slots that Redis gave.
 func (l *Limiter) take(r reply) {
 	l.heard(r)
-	l.booked = append(l.booked, r.slots...)
+	for _, s := range r.slots {
+		if s.at.Before(l.frozen) { // Redis did not know
+			l.unused++
+			continue
+		}
+		l.booked = append(l.booked, s)
+	}
 	if n := len(r.slots); n > 0 {
 		l.last = r.slots[n-1].redis
 		l.far = r.slots[n-1].at.Add(time.Duration(float64(time.Second) / max(l.rate, 1e-3)))

@@ -176,6 +176,7 @@ func oneCall(ctx context.Context, l *limit.Limiter, a *api, o load, job int64) {
 type counter struct {
 	n    atomic.Int64
 	away atomic.Bool
+	fail atomic.Int64 // so many that come next
 }
 
 // goAway has Redis refuse what limiters send until it is set to false.
@@ -191,7 +192,7 @@ func (*counter) DialHook(next redis.DialHook) redis.DialHook {
 func (c *counter) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		c.n.Add(1)
-		if c.away.Load() {
+		if c.away.Load() || c.fail.Add(-1) >= 0 {
 			return errors.New("connection refused")
 		}
 		return next(ctx, cmd)

@@ -74,6 +74,7 @@ type reply struct {
 // request is a booking.
 type request struct {
 	slots   int
+	frozen  time.Time // nothing goes out before; zero means nothing
 	over    override
 	sharers int // processes, if this one was without Redis until now
 	unused  int
@@ -84,7 +85,8 @@ type request struct {
 func (s *shared) reserve(ctx context.Context, r request) (reply, error) {
 	waiting := fmt.Sprintf("%d %d %d", r.waiting[Urgent], r.waiting[Normal], r.waiting[Bulk])
 	v, err := reserveScript.Run(ctx, s.redis, s.keys,
-		r.slots, s.perSecond, r.over.perSecond, r.over.version, headroom, r.sharers, r.unused, s.process, waiting, r.last).Int64Slice()
+		r.slots, s.perSecond, r.over.perSecond, r.over.version, headroom, r.sharers, r.unused, s.process, waiting, r.last,
+		s.tell(r.frozen)).Int64Slice()
 	if err != nil || len(v) != 6 {
 		return reply{}, errors.Join(err, errAnswer(v, 6))
 	}
@@ -113,6 +115,17 @@ func (s *shared) throttled(ctx context.Context, of slot, told time.Duration, ove
 	defer s.mu.Unlock()
 	s.clock.hear(v[0])
 	return reply{frozen: s.clock.local(v[1]), rate: float64(v[2]) / 1000, limit: float64(v[3]) / 1000}, nil
+}
+
+// tell is an instant by Redis's clock, in microseconds; 0 if it is zero or Redis
+// was never heard.
+func (s *shared) tell(at time.Time) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if at.IsZero() || s.clock.seen == 0 {
+		return 0
+	}
+	return s.clock.redis(at)
 }
 
 func errAnswer(v []int64, want int) error {

@@ -80,6 +80,7 @@ func (t *Turn) Leave() {
 
 // Throttled tells everybody that the call was throttled, and told to wait for
 // that long; 0 means that it was not told. Everybody waits, and the rate is cut.
+// While Redis is away only this process waits, and no rate is cut.
 func (t *Turn) Throttled(ctx context.Context, told time.Duration) {
 	l := t.limiter
 	l.mu.Lock()
@@ -92,8 +93,11 @@ func (t *Turn) Throttled(ctx context.Context, told time.Duration) {
 	l.mu.Unlock()
 
 	r, err := l.shared.throttled(ctx, t.slot, max(0, told), over)
+	if err != nil { // it may have been counted: each slot counts once
+		r, err = l.shared.throttled(ctx, t.slot, max(0, told), over)
+	}
 	if err != nil {
-		return // this process holds back; the others find out as it did
+		return // this process holds back; the others hear when it books
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
