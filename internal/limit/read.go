@@ -25,7 +25,7 @@ type State struct {
 	Sent      int
 	Throttled int
 	Saturated float64 // how much of it calls stood in line: 0 to 1
-	UsedShare float64 // Sent of what Limit allowed
+	UsedShare float64 // Sent of what Limit allowed: 0 to 1
 
 	busyRate float64
 }
@@ -108,7 +108,7 @@ func (s State) measured(v map[string]float64, now, born time.Time) State {
 		if p := int64(of("period")); p > current || p < current-12 {
 			continue
 		}
-		s.Sent += int(of("sent"))
+		s.Sent += max(0, int(of("sent"))) // slots of an earlier one may have been given back
 		s.Throttled += int(of("throttled"))
 		busy += of("busy") / 1e6
 		queued += of("queued")
@@ -119,7 +119,7 @@ func (s State) measured(v map[string]float64, now, born time.Time) State {
 	}
 	if span := now.Sub(start).Seconds(); span > 0 && s.Limit > 0 {
 		s.Saturated = min(1, busy/span)
-		s.UsedShare = float64(s.Sent) / (s.Limit * span)
+		s.UsedShare = min(1, float64(s.Sent)/(s.Limit*span))
 	}
 	if busy >= 1 {
 		s.busyRate = queued / busy

@@ -223,7 +223,7 @@ func (r ActionRate) Allowed() float64 {
 // ThrottledShare is the share of the calls of the last minute that Quick BI
 // throttled, as far as is known.
 func (r ActionRate) ThrottledShare() float64 {
-	if r.State == nil || r.State.Sent == 0 {
+	if r.State == nil || r.State.Sent <= 0 {
 		return 0
 	}
 	return min(1, float64(r.State.Throttled)/float64(r.State.Sent))

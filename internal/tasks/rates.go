@@ -76,7 +76,7 @@ func (r *rates) tell(ch chan<- prometheus.Metric, action string, s limit.State) 
 	gauge(r.allowed, s.Rate)
 	gauge(r.frozen, s.FrozenFor.Seconds())
 	gauge(r.used, s.UsedShare)
-	gauge(r.throttled, float64(s.Throttled)/float64(max(1, s.Sent)))
+	gauge(r.throttled, min(1, float64(s.Throttled)/float64(max(1, s.Sent))))
 	for _, lane := range []store.Lane{store.Urgent, store.Normal, store.Bulk} {
 		gauge(r.waiting, float64(s.Waiting[laneNamed(lane)]), string(lane))
 	}
