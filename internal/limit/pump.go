@@ -103,6 +103,10 @@ func (l *Limiter) serve(now time.Time) time.Duration {
 			continue
 		}
 		t := l.line.next()
+		if t == nil && s.local { // there will be another
+			l.drop()
+			continue
+		}
 		if t == nil {
 			return late - now.Sub(s.at) + time.Millisecond // somebody may get ready
 		}
