@@ -149,6 +149,22 @@ func TestQuotaThatWasLoweredIsFound(t *testing.T) {
 	wait()
 }
 
+func TestNewLimitHoldsWithoutRedis(t *testing.T) {
+	t.Parallel()
+	f, a := setup(t, 2, 100), &api{}
+	f.turns(t, 2)
+	f.goAway()
+	f.spell(t, a, 400*time.Millisecond)
+	b := &api{}
+	for _, l := range f.limiters {
+		l.SetLimit(10, 1)
+	}
+	f.spell(t, b, time.Second)
+	if before, calls := len(a.calls()), len(b.calls()); before < 15 || calls < 2 || calls > 10+4 {
+		t.Errorf("%d calls went out in 0.4 s at 100 a second and %d in a second at 10", before, calls)
+	}
+}
+
 func TestWithoutRedisEachKeepsToItsShare(t *testing.T) {
 	t.Parallel()
 	f, a := setup(t, 4, 200), &api{}

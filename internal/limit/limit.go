@@ -86,14 +86,21 @@ func New(o Options) *Limiter {
 
 // SetLimit tells what an operator set: calls a second, or 0 for what this process
 // is configured with. Of two calls the one with the higher version counts, also
-// among processes; version 0 is none. It holds from the next booking on; see
-// [Publish] for at once.
+// among processes; version 0 is none. Here it holds at once, a higher one from the
+// next booking on, and for all processes from then on; see [Publish] for at once.
 func (l *Limiter) SetLimit(perSecond float64, version int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if version > l.over.version {
-		l.over = override{perSecond: perSecond, version: version}
+	if version <= l.over.version {
+		return
 	}
+	l.over = override{perSecond: perSecond, version: version}
+	l.limit = perSecond
+	if perSecond <= 0 {
+		l.limit = l.options.PerSecond
+	}
+	l.rate = min(l.rate, l.limit)
+	l.pace(time.Now())
 }
 
 // Join takes a place in a lane, at the end of those of the job. The caller must

@@ -62,7 +62,7 @@ func (l *Limiter) round(now time.Time) time.Duration {
 	if soon.After(now) {
 		wait = min(wait, soon.Sub(now))
 	} else {
-		l.line.approach(l.rate / float64(max(1, l.options.Processes())) * prepareFor.Seconds())
+		l.line.approach(l.own() * prepareFor.Seconds())
 	}
 	l.book(now)
 	if l.booking && !l.away {
@@ -148,7 +148,7 @@ func (l *Limiter) book(now time.Time) {
 	case urgent > have && have < urgentMost && until.Before(now.Add(urgentAhead)):
 		l.ask(now, min(urgent, urgentMost)-have)
 	case ready > have && until.Before(now.Add(ahead)):
-		missing := now.Add(ahead).Sub(laterOf(now, until)).Seconds() * l.rate / float64(max(1, l.options.Processes()))
+		missing := now.Add(ahead).Sub(laterOf(now, until)).Seconds() * l.own()
 		l.ask(now, min(ready-have, max(1, int(missing))))
 	}
 }
@@ -204,9 +204,7 @@ func (l *Limiter) take(r reply) {
 // heard notes what Redis told of the action.
 func (l *Limiter) heard(r reply) {
 	l.rate, l.limit = r.rate, r.limit
-	if !l.away && l.guard.Limit() != guarded(r.limit) {
-		l.guard.SetLimit(guarded(r.limit))
-	}
+	l.pace(time.Now())
 	l.freeze(r.frozen)
 }
 
@@ -220,8 +218,22 @@ func (l *Limiter) missRedis(now time.Time) {
 // lose goes on with the share of this process alone.
 func (l *Limiter) lose(now time.Time) {
 	l.away, l.again = true, now.Add(askAgain)
-	l.guard.SetLimitAt(now, rate.Limit(l.rate/float64(max(1, l.options.Processes()))))
+	l.pace(now)
 }
+
+// pace sets how close calls of this process may follow each other.
+func (l *Limiter) pace(now time.Time) {
+	to := guarded(l.limit)
+	if l.away {
+		to = rate.Limit(l.own())
+	}
+	if l.guard.Limit() != to {
+		l.guard.SetLimitAt(now, to)
+	}
+}
+
+// own is the share of this process of the rate.
+func (l *Limiter) own() float64 { return l.rate / float64(max(1, l.options.Processes())) }
 
 // back ends that.
 func (l *Limiter) back() {
@@ -230,7 +242,7 @@ func (l *Limiter) back() {
 	}
 	l.away = false
 	l.booked = nil // they are local
-	l.guard.SetLimit(guarded(l.limit))
+	l.pace(time.Now())
 }
 
 // guarded is how close calls of one process may follow each other. Those that
