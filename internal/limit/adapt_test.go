@@ -138,15 +138,30 @@ func TestQuotaThatWasLoweredIsFound(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	wait := f.run(ctx, a, load{callers: 20})
+	var s limit.State
 	testenv.Eventually(t, "the rate is near the quota", func() bool {
-		s := f.state(t)
+		s = f.state(t)
 		return s.Known && s.Rate < 36
 	})
-	if s := f.state(t); s.Rate < 20 || s.Limit != 100 {
+	if s.Rate < 20 || s.Limit != 100 {
 		t.Errorf("state = %+v; want a rate of about 30", s)
 	}
 	cancel()
 	wait()
+}
+
+func TestThrottledWithoutRedisCountsEach(t *testing.T) {
+	t.Parallel()
+	f := setup(t, 1, 100)
+	f.turns(t, 1)
+	away := f.goAway()
+	sent := f.turns(t, 3)
+	away.Store(false)
+	throttle(t, time.Millisecond, sent...)
+	throttle(t, time.Millisecond, sent[0]) // once more
+	if s := f.state(t); s.Throttled != 3 {
+		t.Errorf("%d throttled calls were counted, want 3", s.Throttled)
+	}
 }
 
 func TestNewLimitHoldsWithoutRedis(t *testing.T) {

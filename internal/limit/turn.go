@@ -80,7 +80,8 @@ func (t *Turn) Leave() {
 
 // Throttled tells everybody that the call was throttled, and told to wait for
 // that long; 0 means that it was not told. Everybody waits, and the rate is cut.
-// While Redis is away only this process waits, and no rate is cut.
+// While Redis is away only this process waits, and no rate is cut. What is told
+// twice counts once.
 func (t *Turn) Throttled(ctx context.Context, told time.Duration) {
 	l := t.limiter
 	l.mu.Lock()
@@ -89,12 +90,16 @@ func (t *Turn) Throttled(ctx context.Context, told time.Duration) {
 		here = untold
 	}
 	l.freeze(time.Now().Add(min(here, mostTold)))
-	over := l.over
+	if t.slot.local && t.slot.redis == 0 { // told apart by when it was used
+		t.slot.redis = l.shared.tell(t.slot.guarded)
+		t.slot.booked = t.slot.redis
+	}
+	over, s := l.over, t.slot
 	l.mu.Unlock()
 
-	r, err := l.shared.throttled(ctx, t.slot, max(0, told), over)
+	r, err := l.shared.throttled(ctx, s, max(0, told), over)
 	if err != nil { // it may have been counted: each slot counts once
-		r, err = l.shared.throttled(ctx, t.slot, max(0, told), over)
+		r, err = l.shared.throttled(ctx, s, max(0, told), over)
 	}
 	if err != nil {
 		return // this process holds back; the others hear when it books
