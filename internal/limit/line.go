@@ -60,13 +60,34 @@ func (l *line) approach(slots float64) {
 			k = 1 + int(slots*l.minShare+0.5)
 		}
 		for in.far > 0 && len(in.near) < k {
-			t := in.pop()
-			t.state = nearby
-			in.near = append(in.near, t)
-			close(t.near)
+			in.approach()
 		}
 		passed = passed || len(in.near) > 0
 	}
+}
+
+// approachAlone lets who is first come near, unless somebody is.
+func (l *line) approachAlone() {
+	first := -1
+	for i := range l.lanes {
+		in := &l.lanes[i]
+		if len(in.near) > 0 {
+			return
+		}
+		if in.far > 0 && (first < 0 || in.credit >= 1) {
+			first = i
+		}
+	}
+	if first >= 0 {
+		l.lanes[first].approach()
+	}
+}
+
+func (in *lane) approach() {
+	t := in.pop()
+	t.state = nearby
+	in.near = append(in.near, t)
+	close(t.near)
 }
 
 // pop takes the first of the job whose turn it is. There must be one.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -138,6 +139,35 @@ func TestOneJobGoesInOrderOfArrival(t *testing.T) {
 		if at := slices.Index(want, name); at-i > 2 || i-at > 2 {
 			t.Fatalf("order of calls (-want +got):\n%s", cmp.Diff(want, sent))
 		}
+	}
+}
+
+func TestNobodyIsNearForLongAtALowRate(t *testing.T) {
+	t.Parallel()
+	f := setup(t, 3, 1)
+	ctx, cancel := context.WithTimeout(t.Context(), 7*time.Second)
+	defer cancel()
+	var group sync.WaitGroup
+	var sent atomic.Int64
+	for i := range 12 {
+		group.Go(func() {
+			turn := f.limiters[i%3].Join(limit.Lane(i/3%3), int64(i))
+			defer turn.Leave()
+			if turn.Near(ctx) != nil {
+				return
+			}
+			near := time.Now()
+			if turn.Go(ctx) == nil {
+				sent.Add(1)
+			}
+			if took := time.Since(near); took > 3*time.Second {
+				t.Errorf("a call that was near had to wait for %s", took)
+			}
+		})
+	}
+	group.Wait()
+	if n := sent.Load(); n < 4 || n > 8 {
+		t.Errorf("%d calls went out in 7 s at 1 a second", n)
 	}
 }
 

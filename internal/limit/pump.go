@@ -58,13 +58,20 @@ func (l *Limiter) pump() {
 func (l *Limiter) round(now time.Time) time.Duration {
 	l.missRedis(now)
 	wait := l.serve(now)
-	soon := l.next().Add(-nearFor)
-	if soon.After(now) {
+	soon := l.next(now).Add(-nearFor)
+	switch {
+	case soon.After(now):
 		wait = min(wait, soon.Sub(now))
-	} else {
+	case !l.slow():
 		l.line.approach(l.own() * prepareFor.Seconds())
+	case l.away || len(l.booked) > 0:
+		l.line.approachAlone()
 	}
-	l.book(now)
+	if l.slow() && !l.away {
+		l.bookFirst(now, soon)
+	} else {
+		l.book(now)
+	}
 	if l.booking && !l.away {
 		wait = min(wait, l.asked.Add(askFor).Sub(now))
 	}
@@ -75,15 +82,31 @@ func (l *Limiter) round(now time.Time) time.Duration {
 }
 
 // next is before when there is no slot, as far as is known here.
-func (l *Limiter) next() time.Time {
-	at := l.frozen
+func (l *Limiter) next(now time.Time) time.Time {
 	switch {
 	case len(l.booked) > 0:
-		at = l.booked[0].at
-	case l.far.After(at) && !l.away:
-		at = l.far
+		return l.booked[0].at
+	case !l.away:
+		return laterOf(l.frozen, l.far)
+	case l.slow():
+		missing := max(0, 1-l.guard.TokensAt(now)) / max(l.own(), 1e-3)
+		return laterOf(l.frozen, now.Add(time.Duration(missing*float64(time.Second))))
+	default:
+		return l.frozen
 	}
-	return at
+}
+
+// slow reports whether this process has less than a slot a second when all others
+// want theirs. What is prepared must not wait for long, so no more calls come near
+// than there are slots near.
+func (l *Limiter) slow() bool { return l.own() < 1 }
+
+// bookFirst books a slot for whoever will come near, when slow. When the next one
+// comes, only Redis knows: others may have booked many.
+func (l *Limiter) bookFirst(now, soon time.Time) {
+	if !l.booking && len(l.booked) == 0 && !soon.After(now) && !l.line.empty() {
+		l.ask(now, 1)
+	}
 }
 
 // serve gives slots that have come to who is ready, and returns when there is
@@ -161,6 +184,9 @@ func (l *Limiter) ask(now time.Time, slots int) {
 	r := request{slots: slots, over: l.over, unused: l.unused, waiting: l.line.waiting(len(l.booked) + slots), last: l.last}
 	if l.frozen.After(now) {
 		r.frozen = l.frozen
+	}
+	if l.slow() {
+		r.lead = prepareFor
 	}
 	if l.away {
 		r.sharers = max(1, l.options.Processes())

@@ -2,7 +2,8 @@
 -- version, spacing (share of the rate that is used), processes if this one was
 -- without Redis until now (else 0), slots booked before and not used, process,
 -- its waiters "urgent normal bulk" after these slots, the slot that it booked last,
--- until when it was told to wait: whoever told it may not have been heard here.
+-- until when it was told to wait: whoever told it may not have been heard here,
+-- how long from now the first slot is at least.
 local n = tonumber(ARGV[1])
 local known = s.limit > 0
 applyLimit(limitOf(tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])))
@@ -40,7 +41,7 @@ if now < s.shy then spacing = spacing * math.max(1, s.sharers) end
 
 s.frozen = math.max(s.frozen, math.min(tonumber(ARGV[11]), now + 120 * second))
 local queued = s.tat > now
-local first = math.max(s.tat, now, s.frozen)
+local first = math.max(s.tat, now + tonumber(ARGV[12]), s.frozen)
 local counts = { sent = n - tonumber(ARGV[7]), busy = 0, queued = 0 }
 if queued then
   counts.busy, counts.queued = first - s.tat + n * spacing, n

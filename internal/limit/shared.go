@@ -74,7 +74,8 @@ type reply struct {
 // request is a booking.
 type request struct {
 	slots   int
-	frozen  time.Time // nothing goes out before; zero means nothing
+	lead    time.Duration // no slot comes sooner from now
+	frozen  time.Time     // nothing goes out before; zero means nothing
 	over    override
 	sharers int // processes, if this one was without Redis until now
 	unused  int
@@ -86,7 +87,7 @@ func (s *shared) reserve(ctx context.Context, r request) (reply, error) {
 	waiting := fmt.Sprintf("%d %d %d", r.waiting[Urgent], r.waiting[Normal], r.waiting[Bulk])
 	v, err := reserveScript.Run(ctx, s.redis, s.keys,
 		r.slots, s.perSecond, r.over.perSecond, r.over.version, headroom, r.sharers, r.unused, s.process, waiting, r.last,
-		s.tell(r.frozen)).Int64Slice()
+		s.tell(r.frozen), r.lead.Microseconds()).Int64Slice()
 	if err != nil || len(v) != 6 {
 		return reply{}, errors.Join(err, errAnswer(v, 6))
 	}
@@ -117,12 +118,12 @@ func (s *shared) throttled(ctx context.Context, of slot, told time.Duration, ove
 	return reply{frozen: s.clock.local(v[1]), rate: float64(v[2]) / 1000, limit: float64(v[3]) / 1000}, nil
 }
 
-// tell is an instant by Redis's clock, in microseconds; 0 if it is zero or Redis
-// was never heard.
+// tell is an instant by Redis's clock, in microseconds; 0 if it is zero. If Redis
+// was never heard, it is one long ago.
 func (s *shared) tell(at time.Time) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if at.IsZero() || s.clock.seen == 0 {
+	if at.IsZero() {
 		return 0
 	}
 	return s.clock.redis(at)
