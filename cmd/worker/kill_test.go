@@ -165,6 +165,10 @@ func TestKilledWorkersTasksAreTakenUp(t *testing.T) {
 	}
 	s.vars["WORKER_SWEEP"] = "1s" // what was taken from the queue and not yet claimed takes a round
 	second = s.work(t)
+	testenv.Eventually(t, "another worker works", func() bool {
+		var n int
+		return s.sql.QueryRow(t.Context(), `SELECT count(*) FROM workers`).Scan(&n) == nil && n == 1
+	})
 	testenv.Eventually(t, "the job ends", func() bool { return s.progress(t).Status.Final() })
 	if job := s.progress(t); job.Counts != (store.Counts{Total: 4000, Succeeded: 4000}) {
 		t.Errorf("counts = %+v, want all succeeded", job.Counts)
