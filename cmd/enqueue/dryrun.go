@@ -31,40 +31,55 @@ type planDocument struct {
 // need.
 const foreseeWithin = 3 * time.Second
 
-// foresee is how long a submission would take if it were made now, or nil where
-// the servers that could tell are away or not named.
-func (a *app) foresee(ctx context.Context, cfg config.Config, sub tasks.Submission, plan tasks.Plan) *time.Duration {
+// foresight is what the servers tell a dry run.
+type foresight struct {
+	eta *time.Duration                // if the job were submitted now; nil if nobody can tell
+	set map[access.Action]config.Rate // what operators set
+}
+
+// foresee asks the servers. Where they are away, or not named, it is empty.
+func (a *app) foresee(ctx context.Context, cfg config.Config, sub tasks.Submission, plan tasks.Plan) (f foresight) {
 	if store.CheckURL(cfg.DatabaseURL.Reveal()) != nil || len(plan.Calls) == 0 {
-		return nil
+		return f
 	}
 	ctx, cancel := context.WithTimeout(ctx, foreseeWithin)
 	defer cancel()
 	st, err := openStore(ctx, cfg)
 	if err != nil {
-		return nil
+		return f
 	}
 	defer st.Close()
+	set, err := st.Limits(ctx)
+	if err != nil {
+		return f
+	}
+	f.set = map[access.Action]config.Rate{}
+	for _, l := range set {
+		if l.PerSecond > 0 {
+			f.set[l.Action] = config.Rate(l.PerSecond)
+		}
+	}
 	look, done := lookout(cfg, st)
 	defer done()
-	eta, ok, err := look.Foresee(ctx, sub, plan.Calls)
-	if err != nil || !ok {
-		return nil
+	if eta, ok, err := look.Foresee(ctx, sub, plan.Calls); err == nil && ok {
+		f.eta = &eta
 	}
-	return &eta
+	return f
 }
 
 // dryRun prints what a submission would come to.
 func (a *app) dryRun(ctx context.Context, cfg config.Config, sub tasks.Submission, warnings []string) error {
-	rate := func(action access.Action) config.Rate { return cfg.RateOf(string(action)) }
-	plan := tasks.PlanOf(sub, func(action access.Action) float64 { return float64(rate(action)) })
-	eta := a.foresee(ctx, cfg, sub, plan)
+	plan := tasks.PlanOf(sub)
+	seen := a.foresee(ctx, cfg, sub, plan)
+	rate := func(action access.Action) config.Rate { return cmp.Or(seen.set[action], cfg.RateOf(string(action))) }
+	floor := plan.Floor(func(action access.Action) float64 { return float64(rate(action)) })
 	if a.json {
 		d := planDocument{
 			DryRun: true, Rows: plan.Rows, Changes: plan.Changes, Calls: plan.Calls,
-			FloorSeconds: hundredths(plan.Floor), Warnings: append([]string{}, warnings...),
+			FloorSeconds: hundredths(floor), Warnings: append([]string{}, warnings...),
 		}
-		if eta != nil {
-			d.ETASeconds = new(hundredths(*eta))
+		if seen.eta != nil {
+			d.ETASeconds = new(hundredths(*seen.eta))
 		}
 		return a.emit(d)
 	}
@@ -78,15 +93,15 @@ func (a *app) dryRun(ctx context.Context, cfg config.Config, sub tasks.Submissio
 	for _, action := range actions {
 		fmt.Fprintf(w, "calls\t%s %s, at %s at most\n", commas(plan.Calls[action]), action, rate(action))
 	}
-	floor := plan.Floor.Round(10 * time.Millisecond).String()
+	text := floor.Round(10 * time.Millisecond).String()
 	if len(actions) > 0 { // else there is nothing to send
 		seconds := func(a access.Action) float64 { return float64(plan.Calls[a]) / float64(rate(a)) }
 		slowest := slices.MaxFunc(actions, func(a, b access.Action) int { return cmp.Compare(seconds(a), seconds(b)) })
-		floor += " at " + rate(slowest).String()
+		text += " at " + rate(slowest).String()
 	}
-	fmt.Fprintf(w, "floor\t%s\n", floor)
-	if eta != nil {
-		fmt.Fprintf(w, "done in\tabout %s if submitted now in lane %s, with what is queued before it\n", eta.Round(time.Second), sub.Lane)
+	fmt.Fprintf(w, "floor\t%s\n", text)
+	if seen.eta != nil {
+		fmt.Fprintf(w, "done in\tabout %s if submitted now in lane %s, with what is queued before it\n", seen.eta.Round(time.Second), sub.Lane)
 	}
 	if err := w.Flush(); err != nil {
 		return err

@@ -209,3 +209,14 @@ func TestRatesAreWrittenForPeople(t *testing.T) {
 		}
 	}
 }
+
+// A dry run counts with what operators set, where it can see it.
+func TestDryRunKnowsWhatIsSet(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.run("limits", "set", "SmartqAuthorize", "30/m", "--requested-by", "ann").want(t, exitOK)
+	plan := decode[planDocument](t, b.run("csv", b.file(threeRows), "--dry-run", "--json").want(t, exitOK))
+	if want := 2 * float64(plan.Calls["SmartqAuthorize"]); want == 0 || plan.FloorSeconds != want {
+		t.Errorf("the floor of %v is %v s, want %v at 30/m", plan.Calls, plan.FloorSeconds, want)
+	}
+}

@@ -146,22 +146,27 @@ type Plan struct {
 	Rows    int
 	Changes int
 	Calls   map[access.Action]int
-	Floor   time.Duration // no job ends sooner at the given rates
 }
 
-// PlanOf splits a submission and writes and sends nothing. rate gives the calls
-// per second of an action.
-func PlanOf(sub Submission, rate func(access.Action) float64) Plan {
+// PlanOf splits a submission and writes and sends nothing.
+func PlanOf(sub Submission) Plan {
 	p := Plan{Rows: len(sub.Rows), Calls: map[access.Action]int{}}
 	changes, _ := open(sub.Rows)
 	p.Changes = len(changes)
 	for _, t := range split.Tasks(changes) {
 		p.Calls[t.Action]++
 	}
-	for action, calls := range p.Calls { // the actions run side by side
-		p.Floor = max(p.Floor, time.Duration(float64(calls)/rate(action)*float64(time.Second)))
-	}
 	return p
+}
+
+// Floor is the time that no job ends sooner in, where rate gives the calls per
+// second of an action: the actions run side by side.
+func (p Plan) Floor(rate func(access.Action) float64) time.Duration {
+	var floor time.Duration
+	for action, calls := range p.Calls {
+		floor = max(floor, time.Duration(float64(calls)/rate(action)*float64(time.Second)))
+	}
+	return floor
 }
 
 // ErrNothingToRetry means that no failure of the job fits the request.
