@@ -104,7 +104,7 @@ func TestJobDocument(t *testing.T) {
 	}{
 		{"accepted", []string{"csv", file, "--lane", "urgent"}, submitted},
 		{"replayed and followed", []string{"csv", file, "--lane", "urgent", "--wait"}, submitted},
-		{"plan", []string{"csv", file, "--dry-run"}, []string{"calls.SmartqAuthorize", "changes", "dry_run", "floor_seconds", "rows", "warnings"}},
+		{"plan", []string{"csv", file, "--dry-run"}, []string{"calls.SmartqAuthorize", "changes", "dry_run", "eta_seconds", "floor_seconds", "rows", "warnings"}},
 	} {
 		var document map[string]any
 		d.enqueue(append(tt.args, "--json")...).want(0).document(&document)
