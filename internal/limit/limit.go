@@ -53,6 +53,7 @@ type Limiter struct {
 	last    int64     // the slot that was booked last, by Redis's clock
 	far     time.Time // there is no slot before, as last heard
 	frozen  time.Time // nothing goes out before
+	missed  time.Time // until when it was told to wait, where Redis could not be told; zero if it was
 	away    bool      // Redis is
 	again   time.Time // when to ask it again
 	over    override

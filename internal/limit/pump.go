@@ -182,8 +182,8 @@ func (l *Limiter) book(now time.Time) {
 func (l *Limiter) ask(now time.Time, slots int) {
 	l.booking, l.asked = true, now
 	r := request{slots: slots, over: l.over, unused: l.unused, waiting: l.line.waiting(len(l.booked) + slots), last: l.last}
-	if l.frozen.After(now) {
-		r.frozen = l.frozen
+	if l.missed.After(now) { // what Redis told comes back a little later each time, and is not told to it again
+		r.frozen = l.missed
 	}
 	if l.slow() {
 		r.lead = prepareFor
@@ -202,6 +202,9 @@ func (l *Limiter) ask(now time.Time, slots int) {
 			l.lose(time.Now())
 		} else {
 			l.unused -= r.unused
+			if !l.missed.After(r.frozen) {
+				l.missed = time.Time{}
+			}
 			l.back()
 			l.take(got)
 		}
@@ -211,11 +214,14 @@ func (l *Limiter) ask(now time.Time, slots int) {
 	}()
 }
 
+// blur is by how much an instant that Redis told twice may differ here.
+const blur = 20 * time.Millisecond
+
 // take adds slots that Redis gave.
 func (l *Limiter) take(r reply) {
 	l.heard(r)
 	for _, s := range r.slots {
-		if s.at.Before(l.frozen) { // Redis did not know
+		if s.at.Before(l.frozen.Add(-blur)) { // Redis did not know
 			l.unused++
 			continue
 		}

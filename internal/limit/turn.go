@@ -89,7 +89,8 @@ func (t *Turn) Throttled(ctx context.Context, told time.Duration) {
 	if here <= 0 {
 		here = untold
 	}
-	l.freeze(time.Now().Add(min(here, mostTold)))
+	until := time.Now().Add(min(here, mostTold))
+	l.freeze(until)
 	if t.slot.local && t.slot.redis == 0 { // told apart by when it was used
 		t.slot.redis = l.shared.tell(t.slot.guarded)
 		t.slot.booked = t.slot.redis
@@ -101,11 +102,12 @@ func (t *Turn) Throttled(ctx context.Context, told time.Duration) {
 	if err != nil { // it may have been counted: each slot counts once
 		r, err = l.shared.throttled(ctx, s, max(0, told), over)
 	}
-	if err != nil {
-		return // this process holds back; the others hear when it books
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if err != nil { // this process holds back; the others hear when it books
+		l.missed = laterOf(l.missed, until)
+		return
+	}
 	l.heard(r)
 }
 
