@@ -205,22 +205,3 @@ func TestWithoutRedisEachKeepsToItsShare(t *testing.T) {
 		t.Errorf("%d calls went out in half a second when Redis was back", most)
 	}
 }
-
-// Each process knows the end of a freeze by its own clock, a little earlier or
-// later. Told to one another again and again, it must not move.
-func TestFreezeEndsWhereItWasToEnd(t *testing.T) {
-	t.Parallel()
-	f, a := setup(t, 4, 200), &api{}
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	wait := f.run(ctx, a, load{callers: 10})
-	testenv.Eventually(t, "calls go out", func() bool { return len(a.calls()) > 20 })
-	throttle(t, time.Second, f.turns(t, 1)...)
-	end := time.Now().Add(f.state(t).FrozenFor)
-	testenv.Eventually(t, "the freeze is over", func() bool { return time.Now().After(end) })
-	if s := f.state(t); s.FrozenFor > 0 {
-		t.Errorf("the freeze goes on for %s after its end", s.FrozenFor)
-	}
-	cancel()
-	wait()
-}

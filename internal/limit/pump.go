@@ -279,7 +279,7 @@ func (l *Limiter) back() {
 
 // guarded is how close calls of one process may follow each other. Those that
 // were late catch up with it.
-func guarded(limit float64) rate.Limit { return rate.Limit(limit * (1 + headroom) / 2) }
+func guarded(limit float64) rate.Limit { return rate.Limit(limit * (1 + 3*headroom) / 4) }
 
 func laterOf(a, b time.Time) time.Time {
 	if a.After(b) {
