@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -14,7 +12,7 @@ import (
 	"github.com/usher-bi/usher/internal/config"
 	"github.com/usher-bi/usher/internal/intake"
 	"github.com/usher-bi/usher/internal/store"
-	"github.com/usher-bi/usher/internal/tasks"
+	"github.com/usher-bi/usher/internal/submit"
 )
 
 // csvRequest is a file to submit and how.
@@ -121,7 +119,9 @@ func (a *app) csv(ctx context.Context, r csvRequest) error {
 	if err != nil {
 		return err
 	}
-	sub := submission(batch, r)
+	sub := submit.Submission(batch, submit.Request{
+		Source: r.source, RequestedBy: r.requestedBy, Reason: r.reason, Key: r.key, Lane: r.lane, UpdateRole: r.updateRole,
+	})
 	if r.dryRun {
 		a.warn(warnings)
 		return a.dryRun(ctx, cfg, sub, warnings)
@@ -150,45 +150,4 @@ func (a *app) judge(batch *intake.Batch, r csvRequest) (warnings []string, err e
 	}
 	return append(batch.Warnings, fmt.Sprintf("%s of %s are invalid; they are recorded as failures and not sent",
 		commas(len(batch.Invalid)), plural(batch.Total(), "row"))), nil
-}
-
-// submission makes of a batch what the submitter takes. Bad rows and repeats
-// come with what became of them already.
-func submission(b *intake.Batch, r csvRequest) tasks.Submission {
-	sub := tasks.Submission{
-		Source: r.source, RequestedBy: r.requestedBy, Reason: r.reason, Lane: r.lane, Key: r.key,
-		UpdateRole: r.updateRole, Fingerprint: fingerprint(b, r), Header: b.Header,
-		Input: store.Input{SHA256: b.SHA256, Rows: b.Total(), Encoding: b.Encoding, Delimiter: b.Delimiter},
-		Rows:  make([]tasks.SubmittedRow, 0, b.Total()),
-	}
-	for i := range b.Rows {
-		row := tasks.SubmittedRow{Row: storeRow(b.Rows[i])}
-		if first := b.Rows[i].DuplicateOf; first != 0 {
-			row.Settled = &store.Exception{
-				Status: store.NoChange, Code: "duplicate_row", Message: fmt.Sprintf("duplicate of line %d", first),
-			}
-		}
-		sub.Rows = append(sub.Rows, row)
-	}
-	for _, bad := range b.Invalid {
-		sub.Rows = append(sub.Rows, tasks.SubmittedRow{Row: storeRow(bad.Row), Settled: &store.Exception{
-			Status: store.Failed, Code: bad.Problem.Code, Message: bad.Problem.Message,
-		}})
-	}
-	return sub
-}
-
-// fingerprint identifies what is asked for. Rows whose roles are to be forced
-// ask for more than the same rows without.
-func fingerprint(b *intake.Batch, r csvRequest) string {
-	plain := b.Fingerprint(r.source)
-	if !r.updateRole {
-		return plain
-	}
-	sum := sha256.Sum256([]byte("update role\n" + plain))
-	return hex.EncodeToString(sum[:])
-}
-
-func storeRow(r intake.Row) store.Row {
-	return store.Row{Line: r.Line, RowID: r.RowID, Change: r.Change, Reason: r.Reason, Ticket: r.Ticket, Cells: r.Cells}
 }

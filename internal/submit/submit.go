@@ -1,0 +1,64 @@
+// Package submit makes of what was read what can be submitted. Every way in
+// uses it, so that the same rows mean the same job whichever way they come.
+package submit
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+
+	"github.com/usher-bi/usher/internal/intake"
+	"github.com/usher-bi/usher/internal/store"
+	"github.com/usher-bi/usher/internal/tasks"
+)
+
+// Request is what a batch of rows does not say itself.
+type Request struct {
+	Source      string
+	RequestedBy string
+	Reason      string
+	Key         string // idempotency key; "" means the fingerprint of the rows
+	Lane        store.Lane
+	UpdateRole  bool // members of a workspace whose role differs are given the new one
+}
+
+// Submission makes of a batch what the submitter takes. Bad rows and repeats
+// come with what became of them already.
+func Submission(b *intake.Batch, r Request) tasks.Submission {
+	sub := tasks.Submission{
+		Source: r.Source, RequestedBy: r.RequestedBy, Reason: r.Reason, Lane: r.Lane, Key: r.Key,
+		UpdateRole: r.UpdateRole, Fingerprint: fingerprint(b, r), Header: b.Header,
+		Input: store.Input{SHA256: b.SHA256, Rows: b.Total(), Encoding: b.Encoding, Delimiter: b.Delimiter},
+		Rows:  make([]tasks.SubmittedRow, 0, b.Total()),
+	}
+	for i := range b.Rows {
+		row := tasks.SubmittedRow{Row: storeRow(b.Rows[i])}
+		if first := b.Rows[i].DuplicateOf; first != 0 {
+			row.Settled = &store.Exception{
+				Status: store.NoChange, Code: "duplicate_row", Message: fmt.Sprintf("duplicate of line %d", first),
+			}
+		}
+		sub.Rows = append(sub.Rows, row)
+	}
+	for _, bad := range b.Invalid {
+		sub.Rows = append(sub.Rows, tasks.SubmittedRow{Row: storeRow(bad.Row), Settled: &store.Exception{
+			Status: store.Failed, Code: bad.Problem.Code, Message: bad.Problem.Message,
+		}})
+	}
+	return sub
+}
+
+// fingerprint identifies what is asked for. Rows whose roles are to be forced
+// ask for more than the same rows without.
+func fingerprint(b *intake.Batch, r Request) string {
+	plain := b.Fingerprint(r.Source)
+	if !r.UpdateRole {
+		return plain
+	}
+	sum := sha256.Sum256([]byte("update role\n" + plain))
+	return hex.EncodeToString(sum[:])
+}
+
+func storeRow(r intake.Row) store.Row {
+	return store.Row{Line: r.Line, RowID: r.RowID, Change: r.Change, Reason: r.Reason, Ticket: r.Ticket, Cells: r.Cells}
+}
