@@ -50,6 +50,7 @@ type Limiter struct {
 	guard   *rate.Limiter
 	rate    float64   // allowed for all processes, as last heard
 	limit   float64   // as last heard
+	late    lateness  // of which Redis does not know
 	last    int64     // the slot that was booked last, by Redis's clock
 	far     time.Time // there is no slot before, as last heard
 	frozen  time.Time // nothing goes out before
@@ -72,6 +73,12 @@ type slot struct {
 	redis   int64     // at by Redis's clock, in microseconds
 	booked  int64     // when, by Redis's clock
 	local   bool      // Redis knows nothing of it
+}
+
+// lateness says by how much more than lateMost a call was late.
+type lateness struct {
+	by   time.Duration
+	slot int64 // of the call, by Redis's clock
 }
 
 // New returns a limiter. It sends nothing.

@@ -8,9 +8,10 @@ import (
 )
 
 const (
-	// lateMost is how late a slot may be used. One that is too late is given up:
-	// the call would leave in the second of others. Without others the guard alone
-	// keeps calls apart, and lateAlone holds.
+	// lateMost is how late a slot may be used at no cost. A call that is later
+	// leaves in the second of others: so either it pushes back what comes after by
+	// the rest, or its slot is given up, whichever loses less. Without others the
+	// guard alone keeps calls apart, and lateAlone holds.
 	lateMost  = 14 * time.Millisecond
 	lateAlone = 250 * time.Millisecond
 
@@ -112,10 +113,7 @@ func (l *Limiter) bookFirst(now, soon time.Time) {
 // serve gives slots that have come to who is ready, and returns when there is
 // more to do about them.
 func (l *Limiter) serve(now time.Time) time.Duration {
-	late := lateMost
-	if l.options.Processes() <= 1 {
-		late = lateAlone
-	}
+	late := l.latest()
 	for len(l.booked) > 0 {
 		s := l.booked[0]
 		if s.at.After(now) {
@@ -141,9 +139,27 @@ func (l *Limiter) serve(now time.Time) time.Duration {
 			return s.guarded.Sub(now)
 		}
 		l.booked = l.booked[1:]
+		if by := now.Sub(s.at) - lateMost; !s.local && !l.alone() && by > l.late.by {
+			l.late = lateness{by: by, slot: s.redis}
+		}
 		l.line.serve(t, s)
 	}
 	return idle
+}
+
+func (l *Limiter) alone() bool { return l.options.Processes() <= 1 }
+
+// latest is how late a slot may be used at all. Others who hold only one slot or
+// none cannot be pushed back in time when slots are rare.
+func (l *Limiter) latest() time.Duration {
+	switch {
+	case l.alone():
+		return lateAlone
+	case l.own() < 2:
+		return lateMost
+	default:
+		return lateMost + time.Duration(float64(time.Second)/l.rate)
+	}
 }
 
 // book sees to it that whoever is ready has a slot, if it is time for that.
@@ -181,7 +197,7 @@ func (l *Limiter) book(now time.Time) {
 //nolint:contextcheck,nolintlint // hence a context of its own; it is the callers that would be blamed
 func (l *Limiter) ask(now time.Time, slots int) {
 	l.booking, l.asked = true, now
-	r := request{slots: slots, over: l.over, unused: l.unused, waiting: l.line.waiting(len(l.booked) + slots), last: l.last}
+	r := request{slots: slots, over: l.over, unused: l.unused, waiting: l.line.waiting(len(l.booked) + slots), last: l.last, late: l.late}
 	if l.missed.After(now) { // what Redis told comes back a little later each time, and is not told to it again
 		r.frozen = l.missed
 	}
@@ -202,6 +218,9 @@ func (l *Limiter) ask(now time.Time, slots int) {
 			l.lose(time.Now())
 		} else {
 			l.unused -= r.unused
+			if l.late == r.late {
+				l.late = lateness{}
+			}
 			if !l.missed.After(r.frozen) {
 				l.missed = time.Time{}
 			}

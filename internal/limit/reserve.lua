@@ -3,7 +3,8 @@
 -- without Redis until now (else 0), slots booked before and not used, process,
 -- its waiters "urgent normal bulk" after these slots, the slot that it booked last,
 -- until when it was told to wait: whoever told it may not have been heard here,
--- how long from now the first slot is at least.
+-- how long from now the first slot is at least, by how much more than it may be
+-- a call was late, and its slot.
 local n = tonumber(ARGV[1])
 local known = s.limit > 0
 applyLimit(limitOf(tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])))
@@ -38,6 +39,17 @@ if sharers > 0 then -- others may not know yet that Redis is back
 end
 local spacing = second / (s.rate * tonumber(ARGV[5]))
 if now < s.shy then spacing = spacing * math.max(1, s.sharers) end
+
+-- The second after a late call must hold no more calls than any other, so what
+-- comes later in it is later by as much: once for all that were late together.
+local late, slot = math.min(tonumber(ARGV[13]), second), tonumber(ARGV[14])
+if late > 0 and slot > now - second then
+  local covered = slot < s.from and s.pushed or 0
+  if late > covered then
+    s.tat = math.max(s.tat, now) + late - covered
+    s.pushed, s.from = late, s.tat
+  end
+end
 
 s.frozen = math.max(s.frozen, math.min(tonumber(ARGV[11]), now + 120 * second))
 local queued = s.tat > now

@@ -79,7 +79,8 @@ type request struct {
 	over    override
 	sharers int // processes, if this one was without Redis until now
 	unused  int
-	last    int64      // slot that was booked before
+	last    int64 // slot that was booked before
+	late    lateness
 	waiting [lanes]int // after these slots
 }
 
@@ -87,7 +88,7 @@ func (s *shared) reserve(ctx context.Context, r request) (reply, error) {
 	waiting := fmt.Sprintf("%d %d %d", r.waiting[Urgent], r.waiting[Normal], r.waiting[Bulk])
 	v, err := reserveScript.Run(ctx, s.redis, s.keys,
 		r.slots, s.perSecond, r.over.perSecond, r.over.version, headroom, r.sharers, r.unused, s.process, waiting, r.last,
-		s.tell(r.frozen), r.lead.Microseconds()).Int64Slice()
+		s.tell(r.frozen), r.lead.Microseconds(), r.late.by.Microseconds(), r.late.slot).Int64Slice()
 	if err != nil || len(v) != 6 {
 		return reply{}, errors.Join(err, errAnswer(v, 6))
 	}

@@ -141,6 +141,37 @@ func TestFlushInTheMiddleMakesNoBurst(t *testing.T) {
 	wantNoBurst(t, append(slots, f.slots(t)...))
 }
 
+// TestLateCallPushesBackWhatComesAfter has a slot used 60 ms after it came.
+func TestLateCallPushesBackWhatComesAfter(t *testing.T) {
+	t.Parallel()
+	f := setup(t, 2, 5)
+	testenv.Eventually(t, "a late call pushes back", func() bool {
+		before := len(f.slots(t))
+		turn := f.limiters[0].Join(limit.Normal, 1)
+		defer turn.Leave()
+		ctx, giveUp := context.WithCancel(t.Context())
+		gone := make(chan error, 1)
+		go func() { gone <- turn.Go(ctx) }()
+		testenv.Eventually(t, "a slot is booked", func() bool { return len(f.slots(t)) > before })
+		giveUp()
+		if err := <-gone; err == nil {
+			return false // the machine was too slow to be late on purpose
+		}
+		slot := f.slots(t)[0]
+		<-time.After(time.Until(slot.Add(60 * time.Millisecond)))
+		if err := turn.Go(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		f.turns(t, 1) // tells Redis
+		pushed, err := f.client.HGet(t.Context(), "usher:limit:"+action, "pushed").Float64()
+		if err != nil {
+			t.Fatal(err)
+		}
+		next := f.slots(t)[0]
+		return pushed > 40_000 && next.Sub(slot) > 240*time.Millisecond
+	})
+}
+
 func TestOneRedisCommandACall(t *testing.T) {
 	t.Parallel()
 	f, a := setup(t, 2, 200), &api{}

@@ -27,6 +27,8 @@ local names = {
   'step',      -- by how much more was tried last; 0 means that it was not
   'stepped',   -- the clean time then
   'prior',     -- the rate before that step
+  'pushed',    -- by how much slots were pushed back last, because calls left late,
+  'from',      -- and from when on
   'shy',       -- until then everybody keeps to its share,
   'sharers'    -- one of so many
 }

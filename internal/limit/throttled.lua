@@ -38,22 +38,25 @@ if s.cut == 0 or booked > s.cut then -- a congestion of its own
   end
   s.cut, s.before, s.evidence, s.held, s.clean = now, s.rate, 0, s.clean, 0
   s.probed = s.rate > s.good * 1.001 and 1 or 0
-  if s.probed == 1 then s.hold = math.min(10 * second, 1.8 * s.hold) end
+  if s.probed == 1 then s.hold = math.min(6 * second, 1.8 * s.hold) end
   s.step, s.stepped = 0, 0
 end
 s.evidence = s.evidence + 1
 s.frozen = math.max(s.frozen, now + wait)
 
--- A throttle or two may be jitter: little is taken back. What tried too much goes
--- back to where it was good. What was counted is believed when it was no jitter.
-local to = s.before * math.max(0.5, 1 - 0.025 * s.evidence)
+-- One congestion may be jitter, however many calls it holds: where machines stood
+-- still, all that waited arrives at once. Little is taken back then. Another one
+-- soon after is believed: what was let through is what is allowed. What tried too
+-- much goes back to where it was good.
+local again = s.row > 0
+local to = s.before * math.max(again and 0.5 or 0.85, 1 - 0.025 * s.evidence)
 if s.probed == 1 then to = s.good end
 local seen = letThrough()
-if seen >= 3 and seen < 0.9 * to and (s.row > 0 or s.evidence > 2) then
+if again and seen >= 3 and seen < 0.9 * to then
   to = math.max(seen, 0.3 * s.before)
   s.good = math.min(s.good, to)
 elseif s.probed == 0 and s.held < 5 * second then
-  s.good = math.min(s.good, to)
+  s.good = math.min(s.good, math.max(to, again and 0 or 0.985 * s.good))
 end
 s.rate = math.max(math.min(s.rate, to), math.min(s.limit, math.max(0.02 * s.limit, 0.05)))
 s.good = math.max(s.good, s.rate)
