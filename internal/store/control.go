@@ -98,31 +98,6 @@ func (s *Store) ReadyTask(ctx context.Context, action access.Action) (Queued, er
 	return q, outward("looking for a task to probe with", err)
 }
 
-// leaderLock is the advisory lock of the reconciler; the number has no meaning
-// beyond being the same in every worker.
-const leaderLock = 7_201_884_415
-
-// AsLeader runs f if no other process is the leader at this moment, and says
-// whether it did. The leadership ends with f, or with the connection.
-func (s *Store) AsLeader(ctx context.Context, f func(context.Context) error) (led bool, err error) {
-	conn, err := s.pool.Acquire(ctx)
-	if err != nil {
-		return false, outward("taking the lead", err)
-	}
-	defer conn.Release()
-	if err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, int64(leaderLock)).Scan(&led); err != nil || !led {
-		return false, outward("taking the lead", err)
-	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), connectTimeout)
-		defer cancel()
-		if _, unlockErr := conn.Exec(ctx, `SELECT pg_advisory_unlock($1)`, int64(leaderLock)); unlockErr != nil {
-			_ = conn.Conn().Close(ctx) // the lock goes with the session
-		}
-	}()
-	return true, f(ctx)
-}
-
 const somebodyServed = `
 SELECT t.principals[1] FROM tasks t
 WHERE t.state = 'done' AND t.operation = 'grant' AND t.principal_type = 'user'

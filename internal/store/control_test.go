@@ -10,6 +10,7 @@ import (
 
 	"github.com/usher-bi/usher/internal/access"
 	"github.com/usher-bi/usher/internal/store"
+	"github.com/usher-bi/usher/internal/testenv"
 )
 
 func TestCancelWithdrawsWhatWasNotSent(t *testing.T) {
@@ -134,5 +135,27 @@ func TestOneLeaderAtATime(t *testing.T) {
 	}
 	if led, err := w.AsLeader(t.Context(), func(context.Context) error { return nil }); !led || err != nil {
 		t.Errorf("AsLeader after the first = %t, %v, want true", led, err)
+	}
+}
+
+// TestLeaderThatStandsStillIsReplaced has a leader of which Postgres hears
+// nothing, and which finds out when it moves again.
+func TestLeaderThatStandsStillIsReplaced(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+
+	led, err := w.LeadSilently(t.Context(), time.Second, func(ctx context.Context) error {
+		testenv.Eventually(t, "somebody else leads", func() bool {
+			second, err := w.AsLeader(ctx, func(context.Context) error { return nil })
+			return second && err == nil
+		})
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	if !led || !errors.Is(err, context.Canceled) {
+		t.Errorf("the leader that stood still = %t, %v, want true and that it was canceled", led, err)
+	}
+	if led, err := w.AsLeader(t.Context(), func(context.Context) error { return nil }); !led || err != nil {
+		t.Errorf("AsLeader after it = %t, %v, want true", led, err)
 	}
 }
