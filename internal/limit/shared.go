@@ -11,10 +11,11 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// headroom is the share of the rate that is used. Calls leave evenly spaced and
-// arrive jittered: without it, one that is late and one that is early make a
-// second that holds one call too many.
-const headroom = 0.982
+// headroom is the share of a limit of so many calls a second that is used. Calls
+// leave evenly spaced and arrive jittered: without it, one that is late and one
+// that is early make a second that holds one call too many. The lower the limit,
+// the more one call weighs.
+func headroom(limit float64) float64 { return 0.982 + 0.003*min(1, limit/100) }
 
 // askFor is how long Redis may take before it counts as away. An answer that
 // comes later is used.
@@ -76,6 +77,7 @@ type request struct {
 	slots   int
 	lead    time.Duration // no slot comes sooner from now
 	frozen  time.Time     // nothing goes out before; zero means nothing
+	limit   float64       // as last heard
 	over    override
 	sharers int // processes, if this one was without Redis until now
 	unused  int
@@ -87,7 +89,7 @@ type request struct {
 func (s *shared) reserve(ctx context.Context, r request) (reply, error) {
 	waiting := fmt.Sprintf("%d %d %d", r.waiting[Urgent], r.waiting[Normal], r.waiting[Bulk])
 	v, err := reserveScript.Run(ctx, s.redis, s.keys,
-		r.slots, s.perSecond, r.over.perSecond, r.over.version, headroom, r.sharers, r.unused, s.process, waiting, r.last,
+		r.slots, s.perSecond, r.over.perSecond, r.over.version, headroom(r.limit), r.sharers, r.unused, s.process, waiting, r.last,
 		s.tell(r.frozen), r.lead.Microseconds(), r.late.by.Microseconds(), r.late.slot).Int64Slice()
 	if err != nil || len(v) != 6 {
 		return reply{}, errors.Join(err, errAnswer(v, 6))
