@@ -40,15 +40,16 @@ end
 local spacing = second / (s.rate * tonumber(ARGV[5]))
 if now < s.shy then spacing = spacing * math.max(1, s.sharers) end
 
--- The second after a late call must hold no more calls than any other, so what
--- comes later in it is later by as much: once for all that were late together.
+-- The second after a late call must hold no more calls than any other, so before
+-- it is over, what follows comes later by as much: once for all that were late.
 local late, slot = math.min(tonumber(ARGV[13]), second), tonumber(ARGV[14])
-if late > 0 and slot > now - second then
-  local covered = slot < s.from and s.pushed or 0
-  if late > covered then
-    s.tat = math.max(s.tat, now) + late - covered
-    s.pushed, s.from = late, s.tat
-  end
+if late > 0 and slot > now - 0.7 * second then
+  if s.owed == 0 then s.owing = slot end
+  s.owed = math.max(s.owed, late)
+end
+if s.owed > 0 and math.max(s.tat, now) > s.owing + 0.7 * second then
+  if s.tat > now then s.tat = s.tat + s.owed end
+  s.owed = 0
 end
 
 s.frozen = math.max(s.frozen, math.min(tonumber(ARGV[11]), now + 120 * second))

@@ -27,8 +27,8 @@ local names = {
   'step',      -- by how much more was tried last; 0 means that it was not
   'stepped',   -- the clean time then
   'prior',     -- the rate before that step
-  'pushed',    -- by how much slots were pushed back last, because calls left late,
-  'from',      -- and from when on
+  'owed',      -- by how much slots are to be pushed back, because calls left late,
+  'owing',     -- the first of them
   'shy',       -- until then everybody keeps to its share,
   'sharers'    -- one of so many
 }
