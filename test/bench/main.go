@@ -71,6 +71,7 @@ var scenarios = []struct {
 	{"fair", fair},
 	{"overhead", overhead},
 	{"rivals", rivals},
+	{"import", importing},
 }
 
 // roles are the parts that this program plays in processes of their own, named
@@ -116,7 +117,7 @@ func parse(args []string) (options, error) {
 	set.Var(&o.processes, "processes", "worker processes of quota and adapt, like 1,2,4")
 	set.Var(&o.rates, "rates", "calls a second of quota, like 10,50,200")
 	set.IntVar(&o.tasks, "tasks", 0, "tasks of a round of overhead (default 10000; quick 5000)")
-	set.IntVar(&o.rounds, "rounds", 0, "rounds of overhead, the median of which counts (default 3; quick 1)")
+	set.IntVar(&o.rounds, "rounds", 0, "rounds of overhead and import, the median of which counts (default 3; quick 1)")
 	set.IntVar(&o.concurrency, "concurrency", 64, "tasks at once in overhead, of the worker and of the floor")
 	if err := set.Parse(args); err != nil {
 		return o, err
