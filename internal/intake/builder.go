@@ -15,10 +15,11 @@ type builder struct {
 	header  header
 	batch   *Batch
 	cells   []string // of the current record; reused
-	rebuilt []string // what its typed fields would give; reused
-	ids     map[string]int
+	packed  []byte   // of the current record; reused
+	ids     map[string]int32
 	pairs   pairs
-	texts   map[string]string
+	shapes  shapes
+	texts   map[string]text // of reasons and tickets, so that equal ones are kept once
 	jobs    map[string]bool // that the file is a result of
 	uids    tally
 }
@@ -32,22 +33,21 @@ func newBuilder(h header, o Options) *builder {
 		options: o,
 		header:  h,
 		batch:   &Batch{Header: h.names},
-		ids:     map[string]int{},
+		ids:     map[string]int32{},
 		pairs:   newPairs(),
-		texts:   map[string]string{},
+		shapes:  shapes{known: map[shapeKey]*shape{}},
+		texts:   map[string]text{},
 		jobs:    map[string]bool{},
 	}
 }
 
-// expect makes room for the rows of body.
-func (b *builder) expect(body []byte) {
-	const shortest = len("grant,u,dataset,d\n")
-	rows := min(lineAt(body, len(body)), len(body)/shortest, b.options.MaxRows)
-	b.batch.Rows = make([]Row, 0, rows)
-	b.pairs.first = make(map[[2]int32]int32, rows)
-	if b.header.layout.at[colRowID] >= 0 {
-		b.ids = make(map[string]int, rows)
-	}
+// current is the record that is being added, as far as it has come.
+type current struct {
+	Row
+
+	id    text        // of RowID, once that is known to be its own
+	plain bool        // cells can be made from the rest
+	cell  access.Cell // of the change, once that is known to be sound
 }
 
 // add takes in one record. Its error means that the file is to be refused.
@@ -58,13 +58,13 @@ func (b *builder) add(r record) error {
 	if b.batch.Total() == b.options.MaxRows {
 		return fileError(CodeTooManyRows, "the file has more than %d rows, the most that one job takes; split it", b.options.MaxRows)
 	}
+	if length := lengthOf(r.cells); length > maxRecord {
+		return errTooLong(r.line)
+	}
 	b.noteJobs(r.cells)
 	b.cells = b.header.cells(b.cells[:0], r.cells)
-	row := Row{Line: r.line}
-	if id := b.header.layout.get(b.cells, colRowID); strings.TrimSpace(id) != "" {
-		row.RowID = strings.Clone(id)
-	}
-	problems := b.checkRowID(row)
+	row := current{Row: Row{Line: r.line}}
+	problems := b.checkRowID(&row)
 	switch {
 	case r.broken:
 		problems = append(problems, b.quoteProblem(len(r.cells)))
@@ -75,10 +75,18 @@ func (b *builder) add(r record) error {
 		problems = append(problems, b.read(&row)...)
 	}
 	if problems == nil {
-		problems = b.pairs.check(&row, b.batch.Rows)
+		problems = b.pairs.check(&row, &b.batch.rows)
 	}
 	b.keep(row, problems)
 	return nil
+}
+
+// lengthOf returns the bytes of all cells.
+func lengthOf(cells []string) (n int) {
+	for _, cell := range cells {
+		n += len(cell)
+	}
+	return n
 }
 
 // noteJobs remembers of which jobs the record is a result.
@@ -97,10 +105,15 @@ func blank(cells []string) bool {
 	return !slices.ContainsFunc(cells, func(cell string) bool { return strings.TrimSpace(cell) != "" })
 }
 
-// checkRowID reports an id that names another row already, or cannot be shown.
-func (b *builder) checkRowID(row Row) []access.Problem {
+// checkRowID reads the id and reports one that names another row already, or
+// cannot be shown.
+func (b *builder) checkRowID(row *current) []access.Problem {
 	const longest = 256
 	column := colRowID.String()
+	id := b.header.layout.get(b.cells, colRowID)
+	if strings.TrimSpace(id) != "" {
+		row.RowID = id
+	}
 	first, taken := b.ids[row.RowID]
 	switch {
 	case row.RowID == "":
@@ -112,7 +125,8 @@ func (b *builder) checkRowID(row Row) []access.Problem {
 	case taken:
 		return []access.Problem{problem(column, CodeDuplicateRowID, "%q is the id of line %d too; give each row its own, or leave the column empty", row.RowID, first)}
 	}
-	b.ids[row.RowID] = row.Line
+	row.id = b.batch.rows.texts.keep(row.RowID)
+	b.ids[b.batch.rows.texts.get(row.id)] = small(row.Line)
 	return nil
 }
 
@@ -130,23 +144,40 @@ func (b *builder) quoteProblem(at int) access.Problem {
 }
 
 // read fills in row from its cells and returns what is wrong with it.
-func (b *builder) read(row *Row) []access.Problem {
+func (b *builder) read(row *current) []access.Problem {
 	get := func(c column) string { return b.header.layout.get(b.cells, c) }
-	row.Change = access.Change{
-		Operation: operationOf(get(colAction)),
-		Principal: access.Principal{Type: principalTypeOf(get(colPrincipalType)), ID: get(colPrincipal)},
-		Resource:  access.Resource{Type: resourceTypeOf(get(colResourceType)), ID: get(colResourceID)},
-		Terms:     access.Terms{Role: roleOf(get(colRole))},
+	key := b.shapes.keyOf(b.header.layout, b.cells)
+	known := b.shapes.find(key)
+	if known != nil {
+		row.Change, row.plain = known.change, known.plain
+		b.header.layout.set(b.cells, colExpiresOn, known.expires)
+	} else {
+		row.Change = access.Change{
+			Operation: operationOf(get(colAction)),
+			Principal: access.Principal{Type: principalTypeOf(get(colPrincipalType))},
+			Resource:  access.Resource{Type: resourceTypeOf(get(colResourceType))},
+			Terms:     access.Terms{Role: roleOf(get(colRole))},
+		}
 	}
+	row.Change.Principal.ID, row.Change.Resource.ID = get(colPrincipal), get(colResourceID)
 	row.Reason, row.Ticket = get(colReason), get(colTicket)
 	if row.Change.Principal.Type == access.User && access.LooksLikeUID(row.Change.Principal.ID) {
 		b.uids = tally{rows: b.uids.rows + 1, line: cmp.Or(b.uids.line, row.Line)}
 	}
-	bad := b.readExpiry(row)
+	if known != nil {
+		if _, sound := b.batch.rows.changes.Find(row.Change); sound {
+			return nil
+		}
+		return row.Change.Problems(b.options.Today)
+	}
+	bad := b.readExpiry(&row.Row)
 	problems := row.Change.Problems(b.options.Today)
 	if bad != nil { // then the zero expiry is none of the sender's
 		problems = slices.DeleteFunc(problems, func(p access.Problem) bool { return p.Column == colExpiresOn.String() })
 		problems = append(problems, *bad)
+	}
+	if problems == nil {
+		row.plain = b.shapes.add(key, b.header.layout, b.cells, row.Change)
 	}
 	return problems
 }
@@ -170,11 +201,12 @@ func (b *builder) readExpiry(row *Row) *access.Problem {
 	return nil
 }
 
-// keep files the row under Rows or Invalid.
-func (b *builder) keep(row Row, problems []access.Problem) {
+// keep files the row under the sound or the invalid ones.
+func (b *builder) keep(row current, problems []access.Problem) {
 	if problems != nil {
+		row.RowID = strings.Clone(row.RowID)
 		row.Cells = slices.Clone(b.cells)
-		b.batch.Invalid = append(b.batch.Invalid, InvalidRow{Row: row, Problem: problems[0]})
+		b.batch.Invalid = append(b.batch.Invalid, InvalidRow{Row: row.Row, Problem: problems[0]})
 		for _, p := range problems {
 			b.batch.Errors = append(b.batch.Errors, RowError{
 				Line: row.Line, Column: p.Column, RowID: row.RowID, Code: p.Code, Message: p.Message,
@@ -182,24 +214,38 @@ func (b *builder) keep(row Row, problems []access.Problem) {
 		}
 		return
 	}
-	row.Reason, row.Ticket, row.Change.Terms.Role = b.text(row.Reason), b.text(row.Ticket), b.text(row.Change.Terms.Role)
-	b.rebuilt = b.header.layout.AppendCells(b.rebuilt[:0], row)
-	if !slices.Equal(b.rebuilt, b.cells) {
-		row.Cells = slices.Clone(b.cells)
+	c, n := &b.batch.rows, b.batch.Len()
+	c.ids.set(n, row.id)
+	c.reasons.set(n, b.text(row.Reason))
+	c.tickets.set(n, b.text(row.Ticket))
+	if !row.plain || !b.header.plain(b.cells, row) {
+		b.packed = packCells(b.packed[:0], b.cells)
+		c.cells.set(n, c.texts.keep(string(b.packed)))
 	}
-	b.batch.Rows = append(b.batch.Rows, row)
+	if row.DuplicateOf != 0 {
+		if c.repeats == nil {
+			c.repeats = map[int32]int32{}
+		}
+		c.repeats[small(n)] = small(row.DuplicateOf)
+	}
+	c.lines, c.changes.Cells = append(c.lines, small(row.Line)), append(c.changes.Cells, row.cell)
 }
 
-// text returns one copy of equal texts. Without it each would keep the memory
-// of its whole record.
-func (b *builder) text(s string) string {
+// mostTexts is how many different texts are looked for before they are kept once
+// more: to look for them takes more memory than they do.
+const mostTexts = 1 << 16
+
+// text keeps a reason or a ticket.
+func (b *builder) text(s string) text {
 	if s == "" {
-		return ""
+		return 0
 	}
 	kept, ok := b.texts[s]
 	if !ok {
-		kept = strings.Clone(s)
-		b.texts[kept] = kept
+		kept = b.batch.rows.texts.keep(s)
+		if len(b.texts) < mostTexts {
+			b.texts[b.batch.rows.texts.get(kept)] = kept
+		}
 	}
 	return kept
 }

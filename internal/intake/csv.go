@@ -1,12 +1,6 @@
 package intake
 
 import (
-	"bytes"
-	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
-	"fmt"
 	"io"
 )
 
@@ -18,65 +12,33 @@ import (
 //
 // Bad rows are no error of ReadCSV: they are in Batch.Invalid and
 // Batch.Errors. A file of which no row can be read is a [*FileError]; any other
-// error came from r. The file is held in memory while it is read.
+// error came from r.
+//
+// The file is read piece by piece. One that turns out not to be UTF-8 is read
+// once more from where it began; for that an r that is no [io.Seeker], or cannot
+// seek, is held in memory as far as it was read.
 func ReadCSV(r io.Reader, o Options) (*Batch, error) {
-	raw, err := readAll(r, o)
-	if err != nil {
-		return nil, err
-	}
-	sum := sha256.Sum256(raw)
-	start := bytes.Clone(raw[:min(len(raw), 1024)]) // raw is decoded in place
-	batch, err := parse(raw, o)
-	if err != nil {
-		if refused, ok := errors.AsType[*FileError](err); ok {
-			return nil, explain(start, refused)
+	return readFile(r, o, func(in *tape) (*Batch, error) {
+		batch, err := parse(in, o)
+		if err != nil {
+			return nil, err
 		}
-		return nil, err
-	}
-	batch.SHA256 = hex.EncodeToString(sum[:])
-	return batch, nil
+		batch.SHA256, batch.Encoding = in.origin.sum(), in.origin.encoding
+		return batch, nil
+	})
 }
 
-// readAll reads a file that is not too large.
-func readAll(r io.Reader, o Options) ([]byte, error) {
-	limit := cmp.Or(o.MaxBytes, DefaultMaxBytes)
-	raw, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err != nil {
-		return nil, fmt.Errorf("reading the file: %w", err)
-	}
-	if int64(len(raw)) > limit {
-		return nil, fileError(CodeFileTooLarge, "the file is larger than %d bytes; split it", limit)
-	}
-	return raw, nil
-}
-
-// text makes of raw, which it overwrites, UTF-8 with LF line ends, and says
-// which encoding it was in.
-func text(raw []byte) (body []byte, encoding string, err error) {
-	body, encoding, err = decode(raw)
-	if err != nil {
-		return nil, "", err
-	}
-	if err := checkNUL(body); err != nil {
-		return nil, "", err
-	}
-	body = unifyLines(body)
-	if len(bytes.TrimSpace(body)) == 0 {
-		return nil, "", fileError(CodeEmptyFile, "the file is empty")
-	}
-	return body, encoding, nil
-}
-
-// parse makes a batch of raw, which it overwrites.
-func parse(raw []byte, o Options) (*Batch, error) {
-	body, encoding, err := text(raw)
-	if err != nil {
-		return nil, err
-	}
-	comma := sniff(body)
-	records := newRecords(body, comma)
-	first, _ := records.next()
-	if first.broken {
+// parse makes a batch of the records of in.
+func parse(in *tape, o Options) (*Batch, error) {
+	comma := sniff(in)
+	records := newRecords(in, comma)
+	first, ok := records.next()
+	switch {
+	case records.err != nil:
+		return nil, records.err
+	case !ok:
+		return nil, errEmpty()
+	case first.broken:
 		return nil, fileError(CodeNotACSV, "line %d, which should name the columns, has a quote that is not closed or not doubled", first.line)
 	}
 	h, err := parseHeader(first.cells)
@@ -87,12 +49,14 @@ func parse(raw []byte, o Options) (*Batch, error) {
 		h = h.with(colExpiresOn)
 	}
 	b := newBuilder(h, o)
-	b.expect(body)
 	for record, ok := records.next(); ok; record, ok = records.next() {
 		if err := b.add(record); err != nil {
 			return nil, err
 		}
 	}
-	b.batch.Encoding, b.batch.Delimiter = encoding, string(comma)
+	if records.err != nil {
+		return nil, records.err
+	}
+	b.batch.Encoding, b.batch.Delimiter = in.origin.encoding, string(comma)
 	return b.finish()
 }

@@ -25,14 +25,15 @@ func TestReadCSVReadsEveryColumn(t *testing.T) {
 	second := revoke("de4bc5f94291", "95296e95-ca89")
 	second.Resource.Type = access.Dataset
 	sum := sha256.Sum256([]byte(file))
-	equal(t, "batch", &intake.Batch{
-		Header: strings.Split(strings.SplitN(file, "\n", 2)[0], ","),
-		Rows: []intake.Row{
-			{Line: 2, RowID: "hr-17", Change: grant("46e53a5ba4b6", "6b407e50e774"), Reason: "joiner", Ticket: "HR-8812"},
-			{Line: 3, RowID: "hr-18", Change: second, Reason: "leaver", Ticket: "HR-8830"},
-		},
-		SHA256: hex.EncodeToString(sum[:]), Encoding: "utf-8", Delimiter: ",",
-	}, got)
+	equal(t, "header", strings.Split(strings.SplitN(file, "\n", 2)[0], ","), got.Header)
+	equal(t, "rows", []intake.Row{
+		{Line: 2, RowID: "hr-17", Change: grant("46e53a5ba4b6", "6b407e50e774"), Reason: "joiner", Ticket: "HR-8812"},
+		{Line: 3, RowID: "hr-18", Change: second, Reason: "leaver", Ticket: "HR-8830"},
+	}, rows(got))
+	equal(t, "how it was read", [3]string{hex.EncodeToString(sum[:]), "utf-8", ","}, [3]string{got.SHA256, got.Encoding, got.Delimiter})
+	if got.Invalid != nil || got.Errors != nil || got.Warnings != nil || got.ResultOf != nil {
+		t.Errorf("a plain file has more to say: %+v", got)
+	}
 }
 
 func TestReadCSVTakesColumnsAsTheyCome(t *testing.T) {
@@ -204,7 +205,7 @@ func TestReadCSVFilesEveryRowOnce(t *testing.T) {
 	equal(t, "rows", []intake.Row{
 		{Line: 2, RowID: "line-2", Change: grant("u", "r"), Cells: []string{"grant", "u", "qa_resource", "r", "2027-01-01", "A"}},
 		{Line: 4, RowID: "line-4", Change: grant("u", "r"), Cells: []string{"GRANT", "u", "qa_resource", "r", "2027-01-01", ""}, DuplicateOf: 2},
-	}, b.Rows)
+	}, rows(b))
 	equal(t, "invalid", []intake.InvalidRow{
 		invalid(3, "line-3", noExpiry, "expires_on", access.CodeMissingExpiry, "grant", "u", "qa_resource", "r", "", "B"),
 		invalid(5, "line-5", access.Change{}, "principal", intake.CodeMalformedQuotes, "grant", "", "", "", "", ""),
@@ -222,8 +223,8 @@ func TestReadCSVSendsNeitherOfTwoRowsThatContradict(t *testing.T) {
 		"grant,v,qa_resource,r,2027-01-01",
 		"grant,u,qa_resource,r,2027-01-01",
 		"revoke,u,qa_resource,r,")
-	equal(t, "sound rows", 1, len(b.Rows))
-	equal(t, "the sound row", 3, b.Rows[0].Line)
+	equal(t, "sound rows", 1, b.Len())
+	equal(t, "the sound row", 3, b.Row(0).Line)
 	var lines []int
 	for _, row := range b.Invalid {
 		lines = append(lines, row.Line)
@@ -250,9 +251,9 @@ func TestReadCSVCountsLinesAsAnEditorDoes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			equal(t, "lines of rows", []int{5, 7, 11}, each(b.Rows, func(r intake.Row) int { return r.Line }))
+			equal(t, "lines of rows", []int{5, 7, 11}, each(rows(b), func(r intake.Row) int { return r.Line }))
 			equal(t, "errors", []string{"10 expires_on missing_expiry"}, found(b))
-			equal(t, "cells", "two\nlines", b.Rows[0].Cells[5])
+			equal(t, "cells", "two\nlines", b.Row(0).Cells[5])
 		})
 	}
 }
@@ -261,7 +262,7 @@ func TestReadCSVKeepsALoneCRInAFileOfLF(t *testing.T) {
 	t.Parallel()
 	b := read(t, minimal+",reason", "grant,u\r,qa_resource,r,2027-01-01,", "grant,u,qa_resource,r,2027-01-01,\"'\rx\ry\"")
 	equal(t, "errors", []string{"2 principal invalid_id"}, found(b))
-	equal(t, "reason", "\rx\ry", b.Rows[0].Reason)
+	equal(t, "reason", "\rx\ry", b.Row(0).Reason)
 }
 
 func TestReadCSVFillsInTheDefaultExpiry(t *testing.T) {
@@ -273,10 +274,10 @@ func TestReadCSVFillsInTheDefaultExpiry(t *testing.T) {
 		"grant,v,qa_resource,r,2027-02-01,A",
 		"grant,w,qa_resource,r,soon,A",
 		"revoke,x,qa_resource,r,,A")
-	equal(t, "filled in", newYear, b.Rows[0].Change.Terms.ExpiresOn)
-	equal(t, "filled in, as a cell", "2027-01-01", b.Rows[0].Cells[4])
-	equal(t, "given", "2027-02-01", b.Rows[1].Change.Terms.ExpiresOn.String())
-	equal(t, "revoke", revoke("x", "r"), b.Rows[2].Change)
+	equal(t, "filled in", newYear, b.Row(0).Change.Terms.ExpiresOn)
+	equal(t, "filled in, as a cell", "2027-01-01", b.Row(0).Cells[4])
+	equal(t, "given", "2027-02-01", b.Row(1).Change.Terms.ExpiresOn.String())
+	equal(t, "revoke", revoke("x", "r"), b.Row(2).Change)
 	equal(t, "errors", []string{"4 expires_on invalid_expiry"}, found(b))
 
 	absent := readWith(t, o, "action,principal,resource_type,resource_id", "grant,u,qa_resource,r")
@@ -293,13 +294,13 @@ func TestReadCSVNamesRowsWithoutAnID(t *testing.T) {
 		" ,grant,c,qa_resource,r,",
 		"line-5,grant,d,qa_resource,r,2027-01-01",
 		"line-2-2,grant,e,qa_resource,r,2027-01-01")
-	equal(t, "ids", []string{"line-2-3", "line-2", "line-5", "line-2-2"}, each(b.Rows, func(r intake.Row) string { return r.RowID }))
+	equal(t, "ids", []string{"line-2-3", "line-2", "line-5", "line-2-2"}, each(rows(b), func(r intake.Row) string { return r.RowID }))
 	equal(t, "id of the invalid row", "line-4", b.Invalid[0].RowID)
 	equal(t, "id of its error", "line-4", b.Errors[0].RowID)
 	again := readBytes(t, write(b))
 	equal(t, "cells written again", write(b), write(again))
-	equal(t, "a made-up id is not written", "", intake.LayoutOf(b.Header).AppendCells(nil, b.Rows[0])[0])
-	equal(t, "a given one is, though it looks made-up", "line-5", intake.LayoutOf(b.Header).AppendCells(nil, b.Rows[2])[0])
+	equal(t, "a made-up id is not written", "", intake.LayoutOf(b.Header).AppendCells(nil, b.Row(0))[0])
+	equal(t, "a given one is, though it looks made-up", "line-5", intake.LayoutOf(b.Header).AppendCells(nil, b.Row(2))[0])
 }
 
 func TestReadCSVWarnsAboutUIDs(t *testing.T) {

@@ -2,14 +2,14 @@ package intake
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"unicode/utf8"
-
-	"golang.org/x/text/encoding"
-	"golang.org/x/text/encoding/simplifiedchinese"
-	"golang.org/x/text/encoding/unicode"
 )
 
-// The encodings of [Batch.Encoding].
+// The encodings of [Batch.Encoding]. A byte order mark is believed. Without one,
+// what is not strictly UTF-8 is taken for GB18030, in which Chinese spreadsheets
+// write CSV. Text that is damaged in its encoding is refused, never patched.
 const (
 	encodingUTF8    = "utf-8"
 	encodingUTF8BOM = "utf-8-bom"
@@ -18,112 +18,115 @@ const (
 	encodingGB18030 = "gb18030"
 )
 
-// decode returns raw as UTF-8 without a byte order mark, and the encoding it
-// was in. A byte order mark is believed. Without one, what is not strictly
-// UTF-8 is taken for GB18030, in which Chinese spreadsheets write CSV. Text that
-// is damaged in its encoding is refused, never patched.
-func decode(raw []byte) ([]byte, string, error) {
-	mark := func(bom string) bool { return bytes.HasPrefix(raw, []byte(bom)) }
+// errNotUTF8 means that a file without a byte order mark is not UTF-8.
+var errNotUTF8 = errors.New("not UTF-8")
+
+// decoded is the text of a file as UTF-8, block by block. It is checked for what
+// no CSV has.
+type decoded struct {
+	in       io.Reader
+	name     string // of the encoding, in messages
+	guess    bool   // it may be another one: errNotUTF8 then
+	replaced bool   // a decoder has put U+FFFD for what it has no character for; no sound file holds that
+
+	buf   []byte
+	rest  []byte // of buf: a character that goes on in the next block
+	lines int    // line ends so far
+	text  bool   // there was something other than white space
+}
+
+// next returns the next block, which holds until the one after it is read, and
+// io.EOF after the last.
+func (d *decoded) next() ([]byte, error) {
+	block, err := d.read()
+	if err != nil || bytes.IndexByte(block, 0) < 0 {
+		return block, err
+	}
+	return nil, d.explainNUL(block)
+}
+
+// read is next without a look at NUL bytes.
+func (d *decoded) read() ([]byte, error) {
+	if d.buf == nil {
+		d.buf = make([]byte, blockSize)
+	}
+	kept := copy(d.buf, d.rest)
+	n, err := io.ReadAtLeast(d.in, d.buf[kept:], 1)
+	block := d.buf[:kept+n]
+	d.rest = nil
 	switch {
-	case mark("\xef\xbb\xbf"):
-		body := raw[3:]
-		if !utf8.Valid(body) {
-			return nil, "", encodingError(bytes.ToValidUTF8(body, []byte(string(utf8.RuneError))), "UTF-8, as its byte order mark says")
+	case err == nil:
+		whole := len(block) - unfinished(block)
+		block, d.rest = block[:whole], block[whole:]
+	case !errors.Is(err, io.EOF):
+		return nil, err
+	case len(block) == 0 && !d.text:
+		return nil, errEmpty()
+	case len(block) == 0:
+		return nil, io.EOF
+	}
+	if at := d.damage(block); at >= 0 {
+		if d.guess {
+			return nil, errNotUTF8
 		}
-		return body, encodingUTF8BOM, nil
-	case mark("\xff\xfe"):
-		body, err := convert(raw[2:], unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM), "UTF-16, as its byte order mark says")
-		return body, encodingUTF16LE, err
-	case mark("\xfe\xff"):
-		body, err := convert(raw[2:], unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM), "UTF-16, as its byte order mark says")
-		return body, encodingUTF16BE, err
-	case utf8.Valid(raw):
-		return raw, encodingUTF8, nil
-	default:
-		body, err := convert(raw, simplifiedchinese.GB18030, "UTF-8 or GB18030")
-		return body, encodingGB18030, err
+		return nil, fileError(CodeInvalidEncoding, "line %d holds bytes that are not %s; save the file as CSV UTF-8", 1+d.lines+lineEnds(block[:at]), d.name)
+	}
+	d.lines += lineEnds(block)
+	d.text = d.text || len(bytes.TrimSpace(block)) > 0
+	return block, nil
+}
+
+// damage returns the place of the first byte that is not text, or -1.
+func (d *decoded) damage(block []byte) int {
+	if d.replaced {
+		return bytes.IndexRune(block, utf8.RuneError)
+	}
+	if utf8.Valid(block) {
+		return -1
+	}
+	for at := 0; ; {
+		r, size := utf8.DecodeRune(block[at:])
+		if r == utf8.RuneError && size == 1 {
+			return at
+		}
+		at += size
 	}
 }
 
-// convert decodes raw strictly: what the encoding has no character for, the
-// decoder replaces by U+FFFD, and no sound file holds that.
-func convert(raw []byte, e encoding.Encoding, name string) ([]byte, error) {
-	body, err := e.NewDecoder().Bytes(raw)
-	if err != nil || bytes.ContainsRune(body, utf8.RuneError) {
-		return nil, encodingError(body, name)
+// explainNUL refuses text with NUL bytes, which no CSV has and no database
+// stores. It reads the file to its end: how many there are tells what it is.
+func (d *decoded) explainNUL(block []byte) error {
+	line := 1 + d.lines - lineEnds(block[bytes.IndexByte(block, 0):])
+	size, nuls := 0, 0
+	for {
+		size, nuls = size+len(block), nuls+bytes.Count(block, []byte{0})
+		var err error
+		if block, err = d.read(); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return err
+		}
 	}
-	return body, nil
-}
-
-// encodingError names the line of the first replaced character in body.
-func encodingError(body []byte, name string) error {
-	line := 1
-	if at := bytes.IndexRune(body, utf8.RuneError); at >= 0 {
-		line = lineAt(body, at)
-	}
-	return fileError(CodeInvalidEncoding, "line %d holds bytes that are not %s; save the file as CSV UTF-8", line, name)
-}
-
-// checkNUL refuses text with NUL bytes, which no CSV has and no database stores.
-func checkNUL(body []byte) error {
-	at := bytes.IndexByte(body, 0)
-	switch {
-	case at < 0:
-		return nil
-	case bytes.Count(body, []byte{0}) > len(body)/4:
+	if nuls > size/4 {
 		return fileError(CodeNULByte, "the file is binary, or UTF-16 without a byte order mark; save it as CSV UTF-8")
-	default:
-		return fileError(CodeNULByte, "line %d holds a NUL byte; the file is binary, or was damaged on its way", lineAt(body, at))
 	}
+	return fileError(CodeNULByte, "line %d holds a NUL byte; the file is binary, or was damaged on its way", line)
 }
 
-// lineAt returns the number of the line that holds the byte at offset at.
-func lineAt(body []byte, at int) int { return 1 + bytes.Count(body[:at], []byte{'\n'}) }
+func errEmpty() error { return fileError(CodeEmptyFile, "the file is empty") }
 
-// unifyLines turns CRLF into LF, in place, and the lone CR of old Macintosh
-// files too if the first line ends in one. A CR elsewhere is content.
-func unifyLines(body []byte) []byte {
-	if bytes.IndexByte(body, '\r') < 0 {
-		return body
+// unfinished returns how many bytes at the end of block may begin a character
+// that goes on after it.
+func unfinished(block []byte) int {
+	for n := 1; n < utf8.UTFMax && n <= len(block); n++ {
+		if last := block[len(block)-n:]; utf8.RuneStart(last[0]) {
+			if utf8.FullRune(last) {
+				return 0
+			}
+			return n
+		}
 	}
-	lone := endsInCR(body)
-	out := body[:0]
-	for i := 0; i < len(body); i++ {
-		if body[i] != '\r' {
-			out = append(out, body[i])
-			continue
-		}
-		end := i
-		for end < len(body) && body[end] == '\r' {
-			end++
-		}
-		switch {
-		case end < len(body) && body[end] == '\n': // some tools write two CRs before the LF
-		case lone:
-			out = append(out, bytes.Repeat([]byte{'\n'}, end-i)...)
-		default:
-			out = append(out, body[i:end]...)
-		}
-		i = end - 1
-	}
-	return out
+	return 0
 }
 
-// endsInCR reports whether the first line of body, quotes respected, ends in a
-// CR without an LF.
-func endsInCR(body []byte) bool {
-	quoted := false
-	for i, b := range body {
-		switch {
-		case b == '"':
-			quoted = !quoted
-		case quoted:
-		case b == '\n':
-			return false
-		case b == '\r':
-			rest := bytes.TrimLeft(body[i:], "\r")
-			return len(rest) == 0 || rest[0] != '\n'
-		}
-	}
-	return false
-}
+func lineEnds(text []byte) int { return bytes.Count(text, []byte{'\n'}) }

@@ -28,15 +28,19 @@ func (b *Batch) Fingerprint(source string) string {
 	for _, job := range b.ResultOf {
 		add("result of", job)
 	}
-	for i := range b.Rows {
-		r := &b.Rows[i]
-		id := r.RowID
-		if id == lineID(r.Line) {
+	c := &b.rows
+	expiries := make([]string, len(c.changes.Kinds)) // in words, each once
+	for i, kind := range c.changes.Kinds {
+		expiries[i] = kind.Terms.ExpiresOn.String()
+	}
+	for i := range b.Len() {
+		id, change := c.texts.get(c.ids.at(i)), c.changes.At(i)
+		if isLineID(id, int(c.lines[i])) {
 			id = ""
 		}
-		add("row", id, string(r.Change.Operation), string(r.Change.Principal.Type), r.Change.Principal.ID,
-			string(r.Change.Resource.Type), r.Change.Resource.ID, r.Change.Terms.ExpiresOn.String(), r.Change.Terms.Role,
-			r.Reason, r.Ticket)
+		add("row", id, string(change.Operation), string(change.Principal.Type), change.Principal.ID,
+			string(change.Resource.Type), change.Resource.ID, expiries[c.changes.Cells[i].Kind], change.Terms.Role,
+			c.texts.get(c.reasons.at(i)), c.texts.get(c.tickets.at(i)))
 	}
 	layout := LayoutOf(b.Header)
 	for _, r := range b.Invalid {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // finish completes the batch once all records are in.
@@ -15,6 +16,7 @@ func (b *builder) finish() (*Batch, error) {
 	}
 	b.dropDisputed()
 	b.nameRows()
+	b.batch.rows.changes.Seal()
 	b.batch.ResultOf = slices.Sorted(maps.Keys(b.jobs))
 	if b.batch.Encoding == encodingGB18030 {
 		b.warnf("the file is not UTF-8 and was read as GB18030; if names in it look wrong, save it as CSV UTF-8")
@@ -36,18 +38,20 @@ func (b *builder) dropDisputed() {
 	if len(b.pairs.disputed) == 0 {
 		return
 	}
-	b.batch.Rows = slices.DeleteFunc(b.batch.Rows, func(row Row) bool {
-		by, disputed := b.pairs.disputed[cmp.Or(row.DuplicateOf, row.Line)]
+	b.batch.rows.retain(func(i int) bool {
+		line := int(b.batch.rows.lines[i])
+		by, disputed := b.pairs.disputed[cmp.Or(int(b.batch.rows.repeats[small(i)]), line)]
 		if disputed {
+			row := b.batch.Row(i)
+			row.RowID, row.DuplicateOf = b.batch.rows.texts.get(b.batch.rows.ids.at(i)), 0
 			if row.Cells == nil {
 				row.Cells = b.header.layout.AppendCells(nil, row)
 			}
-			row.DuplicateOf = 0
 			b.batch.Invalid = append(b.batch.Invalid, InvalidRow{
 				Row: row, Problem: problem(colAction.String(), CodeConflictingChange, "line %d asks for something else with the same pair; keep one of the two", by),
 			})
 		}
-		return disputed
+		return !disputed
 	})
 	slices.SortFunc(b.batch.Invalid, func(a, b InvalidRow) int { return cmp.Compare(a.Line, b.Line) })
 }
@@ -58,16 +62,8 @@ func (b *builder) warnf(format string, args ...any) {
 
 // nameRows gives an id to each row whose sender gave none.
 func (b *builder) nameRows() {
-	for i := range b.batch.Rows {
-		row := &b.batch.Rows[i]
-		if row.RowID != "" {
-			continue
-		}
-		id := b.freeID(row.Line)
-		if id != lineID(row.Line) && row.Cells == nil { // only a plain one is known not to be the sender's
-			row.Cells = b.header.layout.AppendCells(nil, *row)
-		}
-		row.RowID = id
+	for i := range b.batch.Len() {
+		b.nameRow(i)
 	}
 	next := 0
 	for i := range b.batch.Invalid {
@@ -79,6 +75,24 @@ func (b *builder) nameRows() {
 			b.batch.Errors[next].RowID = row.RowID
 		}
 	}
+}
+
+// nameRow gives an id to a sound row if its sender gave none and the one made from
+// its line is another row's.
+func (b *builder) nameRow(i int) {
+	c := &b.batch.rows
+	if len(b.ids) == 0 || c.ids.at(i) != 0 {
+		return
+	}
+	line := int(c.lines[i])
+	id := b.freeID(line)
+	if isLineID(id, line) {
+		return
+	}
+	if c.cells.at(i) == 0 { // only a plain id is known not to be the sender's
+		c.cells.set(i, c.texts.keep(string(packCells(nil, b.header.layout.AppendCells(nil, b.batch.Row(i))))))
+	}
+	c.ids.set(i, c.texts.keep(id))
 }
 
 // freeID returns an id for the row on line that is nobody else's.
@@ -93,4 +107,12 @@ func (b *builder) freeID(line int) string {
 }
 
 // lineID is the id of a row on the given line whose sender gave none.
-func lineID(line int) string { return "line-" + strconv.Itoa(line) }
+func lineID(line int) string { return linePrefix + strconv.Itoa(line) }
+
+const linePrefix = "line-"
+
+// isLineID reports whether id is that of a row on the given line.
+func isLineID(id string, line int) bool {
+	number, ok := strings.CutPrefix(id, linePrefix)
+	return ok && number == strconv.Itoa(line)
+}

@@ -3,6 +3,7 @@ package intake
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -12,7 +13,19 @@ type header struct {
 	from   []int    // from[i] is where the cell under names[i] is in a record
 	width  int      // how many cells a record has
 	jobs   []int    // where a record names the jobs that it is a result of
+	others []int    // places under names that mean nothing here
 	layout Layout
+}
+
+// named returns h with the names of its columns.
+func (h header) named() header {
+	h.layout, h.others = LayoutOf(h.names), nil
+	for i := range h.names {
+		if !slices.Contains(h.layout.at[:], i) {
+			h.others = append(h.others, i)
+		}
+	}
+	return h
 }
 
 // parseHeader reads the first record.
@@ -39,7 +52,7 @@ func parseHeader(record []string) (header, error) {
 		h.names = append(h.names, name)
 		h.from = append(h.from, i)
 	}
-	h.layout = LayoutOf(h.names)
+	h = h.named()
 	return h, h.missing()
 }
 
@@ -66,8 +79,7 @@ func (h header) with(c column) header {
 	}
 	h.names = append(h.names, c.String())
 	h.from = append(h.from, math.MaxInt)
-	h.layout = LayoutOf(h.names)
-	return h
+	return h.named()
 }
 
 // unknown returns the names of columns that mean nothing to intake.

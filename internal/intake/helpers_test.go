@@ -71,9 +71,18 @@ func found(b *intake.Batch) []string {
 	return each(b.Errors, func(e intake.RowError) string { return fmt.Sprintf("%d %s %s", e.Line, e.Column, e.Code) })
 }
 
+// rows lists the sound rows of b, repeats included.
+func rows(b *intake.Batch) []intake.Row {
+	var out []intake.Row
+	for _, row := range b.Rows() {
+		out = append(out, row)
+	}
+	return out
+}
+
 // changes lists the sound changes of b, repeats included.
 func changes(b *intake.Batch) []access.Change {
-	return each(b.Rows, func(r intake.Row) access.Change { return r.Change })
+	return each(rows(b), func(r intake.Row) access.Change { return r.Change })
 }
 
 // each returns what f makes of the values, and nil of none.
@@ -108,7 +117,7 @@ func write(b *intake.Batch) []byte {
 	}
 	layout := intake.LayoutOf(b.Header)
 	put(append([]string{}, b.Header...))
-	for _, r := range b.Rows {
+	for _, r := range b.Rows() {
 		put(layout.AppendCells(nil, r))
 	}
 	w.Flush()

@@ -15,8 +15,7 @@ import (
 const DefaultMaxRows = 5_000_000
 
 // DefaultMaxBytes is how large one file may be unless Options say otherwise.
-// The file is held in memory while it is read.
-const DefaultMaxBytes = 1 << 30
+const DefaultMaxBytes = 2 << 30
 
 // Options adjusts how a file is read. With the zero value no expiry is in the
 // past and none is filled in.
@@ -33,18 +32,19 @@ type Options struct {
 	// MaxRows is how many rows the file may have. Zero means DefaultMaxRows.
 	MaxRows int
 
-	// MaxBytes is how large the file may be. Zero means DefaultMaxBytes.
+	// MaxBytes is how large the file may be. Zero, and more than that, means
+	// DefaultMaxBytes.
 	MaxBytes int64
 }
 
-// Batch is the content of one file. Every row of the file is in Rows or in
-// Invalid, each in the order of the file; blank lines are no rows.
+// Batch is the content of one file. Every row of the file is among the sound
+// ones ([Batch.Rows]) or in Invalid, each in the order of the file; blank lines
+// are no rows. A million sound rows take some 50 MB.
 type Batch struct {
 	// Header has the column names as written, without result__ columns, and
 	// with expires_on at the end if a default expiry needs a place to stand.
 	Header   []string
-	Rows     []Row        // the sound rows, repeats of earlier ones among them
-	Invalid  []InvalidRow // the others
+	Invalid  []InvalidRow // the rows that are not sound
 	Errors   []RowError   // every problem of every invalid row, in file order; a contradiction of two rows once, at the later
 	Warnings []string     // remarks about the whole file, for a person
 
@@ -55,10 +55,12 @@ type Batch struct {
 	SHA256    string // of the bytes read, in hex
 	Encoding  string // utf-8, utf-8-bom, utf-16le, utf-16be or gb18030
 	Delimiter string // comma, semicolon, tab or bar, as the character itself
+
+	rows columns // the sound ones
 }
 
 // Total returns the number of rows of the file.
-func (b *Batch) Total() int { return len(b.Rows) + len(b.Invalid) }
+func (b *Batch) Total() int { return b.Len() + len(b.Invalid) }
 
 // Row is one row of a file.
 type Row struct {

@@ -90,16 +90,12 @@ func (l Layout) AppendCells(dst []string, r Row) []string {
 	dst = slices.Grow(dst, l.width)[:from+l.width]
 	cells := dst[from:]
 	clear(cells)
-	l.set(cells, colAction, string(r.Change.Operation))
+	l.setShape(cells, r.Change)
 	l.set(cells, colPrincipal, r.Change.Principal.ID)
-	l.set(cells, colPrincipalType, string(r.Change.Principal.Type))
-	l.set(cells, colResourceType, string(r.Change.Resource.Type))
 	l.set(cells, colResourceID, r.Change.Resource.ID)
-	l.set(cells, colRole, r.Change.Terms.Role)
-	l.set(cells, colExpiresOn, r.Change.Terms.ExpiresOn.String())
 	l.set(cells, colReason, r.Reason)
 	l.set(cells, colTicket, r.Ticket)
-	if r.RowID != lineID(r.Line) {
+	if !isLineID(r.RowID, r.Line) {
 		l.set(cells, colRowID, r.RowID)
 	}
 	return dst

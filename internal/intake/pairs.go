@@ -1,72 +1,39 @@
 package intake
 
 import (
-	"strings"
-
 	"github.com/usher-bi/usher/internal/access"
 )
 
-// pairs finds rows about the same principal and resource. Ids are kept once
-// each, and pairs as two small numbers.
+// pairs finds rows about the same principal and resource.
 type pairs struct {
-	principals map[access.Principal]numbered[access.Principal]
-	resources  map[access.Resource]numbered[access.Resource]
-	first      map[[2]int32]int32 // index of the first row with a pair
-	disputed   map[int]int        // line of a first row → line of the first one that contradicts it
-}
-
-// numbered is the kept copy of a value and its number.
-type numbered[T any] struct {
-	value  T
-	number int32
+	first    map[[2]int32]int32 // place of the first row with a pair
+	disputed map[int]int        // line of a first row → line of the first one that contradicts it
 }
 
 func newPairs() pairs {
-	return pairs{
-		principals: map[access.Principal]numbered[access.Principal]{},
-		resources:  map[access.Resource]numbered[access.Resource]{},
-		first:      map[[2]int32]int32{},
-		disputed:   map[int]int{},
-	}
+	return pairs{first: map[[2]int32]int32{}, disputed: map[int]int{}}
 }
 
 // check compares a sound row with the sound rows before it. The same change
 // again makes row a duplicate; another one of the same pair is a problem, and
 // disputes the first.
-func (p pairs) check(row *Row, before []Row) []access.Problem {
-	key := p.intern(&row.Change)
+func (p pairs) check(row *current, before *columns) []access.Problem {
+	row.cell = before.changes.Cell(row.Change)
+	key := [2]int32{row.cell.Principal, row.cell.Resource}
 	at, seen := p.first[key]
 	if !seen {
-		p.first[key] = int32(len(before)) //nolint:gosec // rows are counted against Options.MaxRows
+		p.first[key] = small(len(before.lines))
 		return nil
 	}
-	first := before[at]
-	if first.Change == row.Change {
-		row.DuplicateOf = first.Line
+	line := int(before.lines[at])
+	if before.changes.Cells[at] == row.cell {
+		row.DuplicateOf = line
 		return nil
 	}
-	if _, known := p.disputed[first.Line]; !known {
-		p.disputed[first.Line] = row.Line
+	if _, known := p.disputed[line]; !known {
+		p.disputed[line] = row.Line
 	}
-	return []access.Problem{conflict(first, *row)}
-}
-
-// intern replaces the ids of c by the kept copies, and numbers their pair.
-func (p pairs) intern(c *access.Change) [2]int32 {
-	principal, ok := p.principals[c.Principal]
-	if !ok {
-		principal.value = access.Principal{Type: c.Principal.Type, ID: strings.Clone(c.Principal.ID)}
-		principal.number = int32(len(p.principals)) //nolint:gosec // no more than rows
-		p.principals[principal.value] = principal
-	}
-	resource, ok := p.resources[c.Resource]
-	if !ok {
-		resource.value = access.Resource{Type: c.Resource.Type, ID: strings.Clone(c.Resource.ID)}
-		resource.number = int32(len(p.resources)) //nolint:gosec // no more than rows
-		p.resources[resource.value] = resource
-	}
-	c.Principal, c.Resource = principal.value, resource.value
-	return [2]int32{principal.number, resource.number}
+	return []access.Problem{conflict(Row{Line: line, Change: before.changes.At(int(at))}, row.Row)}
 }
 
 // conflict explains two different changes of one pair.

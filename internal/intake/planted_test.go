@@ -73,7 +73,7 @@ func TestReadCSVFindsEveryPlantedError(t *testing.T) {
 	}
 	b := readBytes(t, file)
 	equal(t, "errors", deserved, found(b))
-	equal(t, "sound rows", rows-planted, len(b.Rows))
+	equal(t, "sound rows", rows-planted, b.Len())
 	equal(t, "invalid rows", planted, len(b.Invalid))
 	for i, e := range b.Errors {
 		want := "hr-" + strconv.Itoa(e.Line)

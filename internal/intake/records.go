@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/csv"
 	"errors"
@@ -10,13 +11,14 @@ import (
 // delimiters are the characters that may separate cells, the likeliest first.
 const delimiters = ",;\t|"
 
-// sniff returns the delimiter under which the first record names the most
-// columns that intake knows.
-func sniff(body []byte) rune {
+// sniff returns the delimiter under which the first record of a text that
+// nobody has read yet names the most columns that intake knows.
+func sniff(in *tape) rune {
 	var best rune
 	most := -1
 	for _, comma := range delimiters {
-		record, _ := newReader(body, comma).Read()
+		in.wind(in.keep)
+		record, _ := newReader(in, comma).Read()
 		known := 0
 		for _, name := range record {
 			if _, ok := columnOf(name); ok {
@@ -30,8 +32,8 @@ func sniff(body []byte) rune {
 	return best
 }
 
-func newReader(body []byte, comma rune) *csv.Reader {
-	r := csv.NewReader(bytes.NewReader(body))
+func newReader(in io.Reader, comma rune) *csv.Reader {
+	r := csv.NewReader(bufio.NewReaderSize(in, blockSize))
 	r.Comma = comma
 	r.FieldsPerRecord = -1
 	r.ReuseRecord = true
@@ -40,10 +42,12 @@ func newReader(body []byte, comma rune) *csv.Reader {
 
 // records reads the records of a CSV text, the broken ones too.
 type records struct {
-	body   []byte // what reader reads
-	before int    // lines of the text before body
+	in     *tape
+	start  int64 // where reader began
+	before int   // lines of the text before that
 	comma  rune
 	reader *csv.Reader
+	err    error // why no more records came, if not for the end of the text
 }
 
 // record is one record of a CSV text. Its cells hold until the next is read.
@@ -53,36 +57,57 @@ type record struct {
 	broken bool // a quote is wrong; cells are those before it
 }
 
-func newRecords(body []byte, comma rune) *records {
-	return &records{body: body, comma: comma, reader: newReader(body, comma)}
+// newRecords reads a text from what is still needed of it.
+func newRecords(in *tape, comma rune) *records {
+	in.wind(in.keep)
+	return &records{in: in, start: in.keep, comma: comma, reader: newReader(in, comma)}
 }
 
 // next returns the next record, and false after the last.
 func (r *records) next() (record, bool) {
-	from := r.reader.InputOffset()
+	r.in.keep = r.start + r.reader.InputOffset()
 	cells, err := r.reader.Read()
-	if errors.Is(err, io.EOF) {
+	if r.err = r.in.failed(); r.err != nil {
 		return record{}, false
 	}
-	if bad, ok := errors.AsType[*csv.ParseError](err); ok {
+	bad, broken := errors.AsType[*csv.ParseError](err)
+	switch {
+	case broken:
 		out := record{line: r.before + bad.StartLine, cells: cells, broken: true}
 		if bad.Line > bad.StartLine {
-			r.resume(r.body[from:], out.line)
+			r.resume(out.line)
+		} else if r.in.over {
+			r.err = errTooLong(out.line)
+			return record{}, false
 		}
 		return out, true
+	case errors.Is(err, io.EOF):
+		return record{}, false
 	}
 	line, _ := r.reader.FieldPos(0)
+	if r.in.over {
+		r.err = errTooLong(r.before + line)
+		return record{}, false
+	}
 	return record{line: r.before + line, cells: cells}, true
 }
 
-// resume goes on in the line after the given one. A quote that is never closed
-// has swallowed the rows below it; they are rows all the same. rest begins with
-// the record that broke, or with blank lines before it.
-func (r *records) resume(rest []byte, line int) {
-	for blank := true; blank; {
-		end := bytes.IndexByte(rest, '\n') + 1
+func errTooLong(line int) error {
+	return fileError(CodeNotACSV, "line %d is longer than %d bytes, which no row is", line, maxRecord)
+}
+
+// resume goes on in the line after the given one, in which the record that broke
+// begins. A quote that is never closed has swallowed the rows below it; they are
+// rows all the same.
+func (r *records) resume(line int) {
+	rest := r.in.held[r.in.keep-r.in.from:]
+	at := 0
+	for blank := true; blank; { // there may be blank lines before the record
+		end := bytes.IndexByte(rest[at:], '\n') + 1
 		blank = end == 1
-		rest = rest[end:]
+		at += end
 	}
-	r.body, r.before, r.reader = rest, line, newReader(rest, r.comma)
+	r.in.keep += int64(at)
+	r.in.wind(r.in.keep)
+	r.start, r.before, r.reader = r.in.keep, line, newReader(r.in, r.comma)
 }

@@ -96,13 +96,14 @@ func TestReadCSVReadsBackWhatWasWritten(t *testing.T) {
 		if got.Encoding != name || got.Delimiter != string(comma) || len(got.Errors) > 0 {
 			t.Fatalf("read as %s, %q with errors %v", got.Encoding, got.Delimiter, got.Errors)
 		}
-		for i := range got.Rows {
-			if cells := layout.AppendCells(nil, got.Rows[i]); cells[note] != notes[i] {
+		list := rows(got)
+		for i := range list {
+			if cells := layout.AppendCells(nil, list[i]); cells[note] != notes[i] {
 				t.Fatalf("row %d: note %q, want %q", i, cells[note], notes[i])
 			}
-			got.Rows[i].Line, got.Rows[i].Cells = 0, nil
+			list[i].Line, list[i].Cells = 0, nil
 		}
-		if diff := gocmp.Diff(want, got.Rows); diff != "" {
+		if diff := gocmp.Diff(want, list); diff != "" {
 			t.Fatalf("rows (-want +got):\n%s", diff)
 		}
 	})
@@ -126,14 +127,14 @@ func FuzzReadCSV(f *testing.F) {
 		}
 		checkBatch(t, b)
 		again, err := intake.ReadCSV(bytes.NewReader(write(b)), o)
-		if len(b.Rows) == 0 && err != nil {
+		if b.Len() == 0 && err != nil {
 			return // the invalid rows are not written
 		}
 		if err != nil {
 			t.Fatalf("reading what was written: %v\n%q", err, write(b))
 		}
-		if len(again.Rows) != len(b.Rows) || len(again.Invalid) > 0 || !slices.Equal(again.Header, b.Header) {
-			t.Fatalf("%d rows of %q came back as %d rows of %q and errors %v", len(b.Rows), b.Header, len(again.Rows), again.Header, again.Errors)
+		if again.Len() != b.Len() || len(again.Invalid) > 0 || !slices.Equal(again.Header, b.Header) {
+			t.Fatalf("%d rows of %q came back as %d rows of %q and errors %v", b.Len(), b.Header, again.Len(), again.Header, again.Errors)
 		}
 		if diff := gocmp.Diff(write(b), write(again)); diff != "" {
 			t.Fatalf("written again (-first +second):\n%s", diff)
@@ -147,9 +148,9 @@ func FuzzReadCSV(f *testing.F) {
 // checkBatch fails t unless the parts of b fit together.
 func checkBatch(t *testing.T, b *intake.Batch) {
 	t.Helper()
-	rows := slices.Clone(b.Rows)
+	all := rows(b)
 	sound := map[int]access.Change{}
-	for _, r := range b.Rows {
+	for _, r := range b.Rows() {
 		if p := r.Change.Problems(today); p != nil {
 			t.Fatalf("line %d is among the sound rows: %v", r.Line, p)
 		}
@@ -167,22 +168,22 @@ func checkBatch(t *testing.T, b *intake.Batch) {
 			t.Fatalf("invalid row without an error or cells: %+v", r)
 		}
 		delete(blamed, r.Line)
-		rows = append(rows, r.Row)
+		all = append(all, r.Row)
 	}
-	if len(blamed) > 0 || len(rows) != b.Total() {
+	if len(blamed) > 0 || len(all) != b.Total() {
 		t.Fatalf("errors of rows that are not there: %v", blamed)
 	}
 	if !slices.IsSortedFunc(b.Errors, func(a, b intake.RowError) int { return cmp.Compare(a.Line, b.Line) }) {
 		t.Fatalf("errors are not in file order: %v", b.Errors)
 	}
 	lines, ids := map[int]bool{}, map[string]bool{}
-	for _, r := range rows {
+	for _, r := range all {
 		if lines[r.Line] || r.Line < 2 || r.RowID == "" {
-			t.Fatalf("line %d, row id %q: %+v", r.Line, r.RowID, rows)
+			t.Fatalf("line %d, row id %q: %+v", r.Line, r.RowID, all)
 		}
 		lines[r.Line] = true
 	}
-	for _, r := range b.Rows {
+	for _, r := range b.Rows() {
 		if ids[r.RowID] {
 			t.Fatalf("two rows with id %q", r.RowID)
 		}

@@ -24,16 +24,7 @@ type Users struct {
 // Bad rows are in Users.Errors; a file of which no row can be read is a
 // [*FileError], and any other error came from r.
 func ReadUsers(r io.Reader, o Options) (*Users, error) {
-	raw, err := readAll(r, o)
-	if err != nil {
-		return nil, err
-	}
-	start := append([]byte(nil), raw[:min(len(raw), 1024)]...) // raw is decoded in place
-	users, err := parseUsers(raw, cmp.Or(o.MaxRows, DefaultMaxRows))
-	if refused, ok := errors.AsType[*FileError](err); ok {
-		return nil, explain(start, refused)
-	}
-	return users, err
+	return readFile(r, o, func(in *tape) (*Users, error) { return parseUsers(in, cmp.Or(o.MaxRows, DefaultMaxRows)) })
 }
 
 // CheckUsers makes a list of ids that are at hand. The line of an error is the
@@ -46,19 +37,15 @@ func CheckUsers(ids []string) *Users {
 	return l.finish()
 }
 
-func parseUsers(raw []byte, maxRows int) (*Users, error) {
-	body, _, err := text(raw)
-	if err != nil {
-		return nil, err
-	}
-	comma := sniff(body)
-	records := newRecords(body, comma)
+func parseUsers(in *tape, maxRows int) (*Users, error) {
+	comma := sniff(in)
+	records := newRecords(in, comma)
 	h, err := userHeader(records)
 	if err != nil {
 		return nil, err
 	}
 	if h == nil {
-		records = newRecords(body, comma)
+		records = newRecords(in, comma)
 		h = &header{names: []string{colPrincipal.String()}, from: []int{0}, width: 1}
 		h.layout = LayoutOf(h.names)
 	}
@@ -82,6 +69,9 @@ func parseUsers(raw []byte, maxRows int) (*Users, error) {
 			l.add(record.line, strings.Clone(h.layout.get(cells, colPrincipal)), h.layout.get(cells, colPrincipalType))
 		}
 	}
+	if records.err != nil {
+		return nil, records.err
+	}
 	if l.users.Rows == 0 {
 		return nil, fileError(CodeNoRows, "the file names no user")
 	}
@@ -92,6 +82,9 @@ func parseUsers(raw []byte, maxRows int) (*Users, error) {
 // is the first id already.
 func userHeader(r *records) (*header, error) {
 	first, _ := r.next()
+	if r.err != nil {
+		return nil, r.err
+	}
 	if first.broken {
 		return nil, fileError(CodeNotACSV, "line %d has a quote that is not closed or not doubled", first.line)
 	}
