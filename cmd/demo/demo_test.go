@@ -101,10 +101,10 @@ func TestFilesAreSound(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if len(batch.Rows) != len(rows) || len(batch.Errors) > 0 {
-			t.Errorf("%s: %d of %d rows are sound: %v", name, len(batch.Rows), len(rows), batch.Errors)
+		if batch.Len() != len(rows) || len(batch.Errors) > 0 {
+			t.Errorf("%s: %d of %d rows are sound: %v", name, batch.Len(), len(rows), batch.Errors)
 		}
-		for i, r := range batch.Rows {
+		for i, r := range batch.Rows() {
 			if diff := cmp.Diff(rows[i].change, r.Change); diff != "" || r.DuplicateOf != 0 || r.RowID != rows[i].id {
 				t.Errorf("%s: row %s is read as %s, repeat of line %d (-want +got):\n%s", name, rows[i].id, r.RowID, r.DuplicateOf, diff)
 			}

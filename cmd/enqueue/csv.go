@@ -141,7 +141,7 @@ func (a *app) judge(batch *intake.Batch, r csvRequest) (warnings []string, err e
 	if len(batch.Invalid) == 0 {
 		return batch.Warnings, nil
 	}
-	if !r.skipInvalid || len(batch.Rows) == 0 {
+	if !r.skipInvalid || batch.Len() == 0 {
 		a.warn(batch.Warnings)
 		return nil, rejectBatch(batch, r.skipInvalid)
 	}

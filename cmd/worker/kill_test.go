@@ -77,6 +77,7 @@ func (s *site) submit(tb testing.TB, users, resources []string) {
 		Source: "test", RequestedBy: "tester", Lane: store.Normal, Fingerprint: "print", Header: []string{"principal"},
 		Input: store.Input{Rows: len(users) * len(resources)},
 	}
+	var rows tasks.RowList
 	for _, u := range users {
 		for _, r := range resources {
 			change := access.Change{
@@ -84,10 +85,11 @@ func (s *site) submit(tb testing.TB, users, resources []string) {
 				Resource: access.Resource{Type: access.QAResource, ID: r},
 				Terms:    access.Terms{ExpiresOn: access.Date{Year: 2099, Month: time.December, Day: 31}},
 			}
-			line := len(sub.Rows) + 2
-			sub.Rows = append(sub.Rows, tasks.SubmittedRow{Row: store.Row{Line: line, RowID: strconv.Itoa(line), Change: change}})
+			line := len(rows) + 2
+			rows = append(rows, tasks.SubmittedRow{Row: store.Row{Line: line, RowID: strconv.Itoa(line), Change: change}})
 		}
 	}
+	sub.Rows = rows
 	out, err := tasks.NewSubmitter(s.store, tasks.NewQueue(queue)).Submit(tb.Context(), sub)
 	if err != nil {
 		tb.Fatal(err)

@@ -31,6 +31,7 @@ type decoded struct {
 
 	buf   []byte
 	rest  []byte // of buf: a character that goes on in the next block
+	size  int    // so far, in bytes
 	lines int    // line ends so far
 	text  bool   // there was something other than white space
 }
@@ -71,6 +72,7 @@ func (d *decoded) read() ([]byte, error) {
 		}
 		return nil, fileError(CodeInvalidEncoding, "line %d holds bytes that are not %s; save the file as CSV UTF-8", 1+d.lines+lineEnds(block[:at]), d.name)
 	}
+	d.size += len(block)
 	d.lines += lineEnds(block)
 	d.text = d.text || len(bytes.TrimSpace(block)) > 0
 	return block, nil
@@ -97,9 +99,9 @@ func (d *decoded) damage(block []byte) int {
 // stores. It reads the file to its end: how many there are tells what it is.
 func (d *decoded) explainNUL(block []byte) error {
 	line := 1 + d.lines - lineEnds(block[bytes.IndexByte(block, 0):])
-	size, nuls := 0, 0
+	nuls := 0
 	for {
-		size, nuls = size+len(block), nuls+bytes.Count(block, []byte{0})
+		nuls += bytes.Count(block, []byte{0})
 		var err error
 		if block, err = d.read(); errors.Is(err, io.EOF) {
 			break
@@ -107,7 +109,7 @@ func (d *decoded) explainNUL(block []byte) error {
 			return err
 		}
 	}
-	if nuls > size/4 {
+	if nuls > d.size/4 {
 		return fileError(CodeNULByte, "the file is binary, or UTF-16 without a byte order mark; save it as CSV UTF-8")
 	}
 	return fileError(CodeNULByte, "line %d holds a NUL byte; the file is binary, or was damaged on its way", line)

@@ -30,21 +30,28 @@ SELECT $1, x.action, $2, x.next_no, x.last_no, coalesce(l.turn, 0)
 FROM unnest($3::text[], $4::int[], $5::int[]) AS x (action, next_no, last_no)
 LEFT JOIN backlog_lanes l ON l.action = x.action AND l.lane = $2`
 
-// writeBacklog has all tasks of a new job wait to be handed out.
-func writeBacklog(ctx context.Context, tx pgx.Tx, number int64, job NewJob) error {
-	var actions []access.Action
-	var first, last []int
-	for i, t := range job.Tasks {
-		switch n := len(actions); {
-		case n > 0 && actions[n-1] == t.Action:
-			last[n-1] = i + 1
-		case slices.Contains(actions, t.Action):
-			return fmt.Errorf("the tasks of %s are not in a run", t.Action)
-		default:
-			actions, first, last = append(actions, t.Action), append(first, i+1), append(last, i+1)
-		}
+// actionRuns are the tasks of a new job by action, each in a run of numbers.
+type actionRuns struct {
+	actions     []access.Action
+	first, last []int
+}
+
+// add takes in the action of the task with that number, which is the next.
+func (r *actionRuns) add(action access.Action, no int) error {
+	switch n := len(r.actions); {
+	case n > 0 && r.actions[n-1] == action:
+		r.last[n-1] = no
+	case slices.Contains(r.actions, action):
+		return fmt.Errorf("the tasks of %s are not in a run", action)
+	default:
+		r.actions, r.first, r.last = append(r.actions, action), append(r.first, no), append(r.last, no)
 	}
-	_, err := tx.Exec(ctx, insertBacklog, number, job.Lane, actions, first, last)
+	return nil
+}
+
+// writeBacklog has all tasks of a new job wait to be handed out.
+func writeBacklog(ctx context.Context, tx pgx.Tx, job pending) error {
+	_, err := tx.Exec(ctx, insertBacklog, job.number, job.Lane, job.runs.actions, job.runs.first, job.runs.last)
 	return err
 }
 

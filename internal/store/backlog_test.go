@@ -361,7 +361,7 @@ func TestTasksOfAnActionMustBeInARun(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	job := mixed("mine", access.SmartqAuthorize, access.AddShareReport, access.SmartqAuthorize)
-	if _, err := w.CreateJob(t.Context(), job); err == nil || w.rows(t) != 0 {
+	if _, err := w.CreateJob(t.Context(), job.job()); err == nil || w.rows(t) != 0 {
 		t.Errorf("CreateJob = %v with %d rows of backlog, want it refused", err, w.rows(t))
 	}
 }

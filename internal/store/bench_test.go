@@ -22,9 +22,9 @@ func BenchmarkBeginCall(b *testing.B) {
 	}
 	older := w.create(b, asking(access.Grant, "older", users(1, 0)...))
 	task := w.claim(b, first(older), 0)
-	newer := store.NewJob{
+	newer := draft{NewJob: store.NewJob{
 		Source: "test", RequestedBy: "tester", Lane: store.Normal, IdempotencyKey: "newer", Fingerprint: "newer", Header: []string{"action"},
-	}
+	}}
 	for i := range 1000 {
 		part := asking(access.Grant, "", users(2, i)...)
 		part.Tasks[0].FirstChange = len(newer.Changes)

@@ -3,8 +3,10 @@ package store
 import (
 	"encoding/hex"
 	"hash"
-	"iter"
 	"strconv"
+	"time"
+
+	"github.com/usher-bi/usher/internal/access"
 )
 
 // changeRow is a row of changes as it is digested: every column, in order. One
@@ -25,12 +27,17 @@ type changeRow struct {
 	Reason        string
 	Ticket        string
 	Cells         []string
+
+	// Of a row that is to be written.
+	task int // what Task points to
+	day  access.Date
+	date *time.Time
 }
 
 // appendTo appends the canonical text of r: each column as its length in bytes,
 // a colon, its text and a comma; a null is a tilde and a comma. Cells are one
 // column whose text is that of its elements in the same form.
-func (r changeRow) appendTo(b []byte) []byte {
+func (r *changeRow) appendTo(b []byte) []byte {
 	b = appendField(b, strconv.FormatInt(r.Job, 10))
 	b = appendField(b, strconv.Itoa(r.No))
 	if r.Task == nil {
@@ -65,36 +72,29 @@ func appendField(b []byte, s string) []byte {
 	return append(b, ',')
 }
 
-// digested yields the rows to copy of a job's changes, and feeds h with each.
-func digested(number int64, changes []NewChange, h hash.Hash) iter.Seq[[]any] {
-	return func(yield func([]any) bool) {
-		var text []byte
-		for i, c := range changes {
-			r := changeRow{
-				Job: number, No: i + 1, Line: c.Line, RowID: c.RowID, Operation: string(c.Change.Operation),
-				PrincipalType: string(c.Change.Principal.Type), Principal: c.Change.Principal.ID,
-				ResourceType: string(c.Change.Resource.Type), ResourceID: c.Change.Resource.ID,
-				Role: c.Change.Terms.Role, Reason: c.Reason, Ticket: c.Ticket, Cells: c.Cells,
-			}
-			if c.Task != NoTask {
-				no := c.Task + 1
-				r.Task = &no
-			}
-			expires := date(c.Change.Terms.ExpiresOn)
-			if expires != nil {
-				on := c.Change.Terms.ExpiresOn.String()
-				r.ExpiresOn = &on
-			}
-			text = r.appendTo(text[:0])
-			_, _ = h.Write(text) // a hash never fails
-			if !yield([]any{
-				r.Job, r.No, r.Task, r.Line, r.RowID, r.Operation, r.PrincipalType, r.Principal,
-				r.ResourceType, r.ResourceID, r.Role, expires, r.Reason, r.Ticket, r.Cells,
-			}) {
-				return
-			}
+// fill makes r the row of a change with the given number.
+func (r *changeRow) fill(job int64, no int, c NewChange) {
+	terms := c.Change.Terms
+	if day := terms.ExpiresOn; day != r.day { // in most jobs it is one day, or a few
+		r.day, r.date, r.ExpiresOn = day, date(day), nil
+		if !day.IsZero() {
+			r.ExpiresOn = new(day.String())
 		}
 	}
+	r.Job, r.No, r.Task, r.Line, r.RowID = job, no, nil, c.Line, c.RowID
+	if c.Task != NoTask {
+		r.task = c.Task + 1
+		r.Task = &r.task
+	}
+	r.Operation, r.PrincipalType, r.Principal = string(c.Change.Operation), string(c.Change.Principal.Type), c.Change.Principal.ID
+	r.ResourceType, r.ResourceID, r.Role = string(c.Change.Resource.Type), c.Change.Resource.ID, terms.Role
+	r.Reason, r.Ticket, r.Cells = c.Reason, c.Ticket, c.Cells
+}
+
+// copyTo sets the values of a row to be copied, in the order of changeColumns.
+func (r *changeRow) copyTo(row []any) []any {
+	return append(row[:0], r.Job, r.No, r.Task, r.Line, r.RowID, r.Operation, r.PrincipalType, r.Principal,
+		r.ResourceType, r.ResourceID, r.Role, r.date, r.Reason, r.Ticket, r.Cells)
 }
 
 func hexSum(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"iter"
+	"slices"
 	"time"
 
 	"github.com/usher-bi/usher/internal/access"
@@ -166,8 +168,31 @@ type NewJob struct {
 	UpdateRole     bool     // members of a workspace whose role differs are given the new one
 	Header         []string // the input's columns, as written
 	Input          Input
-	Tasks          []NewTask   // those of each action in a run, in the order in which they are to be sent
-	Changes        []NewChange // those of each task contiguous and in cell order, then the rest
+	Tasks          Sequence[NewTask]   // those of each action in a run, in the order in which they are to be sent
+	Changes        Sequence[NewChange] // those of each task contiguous and in cell order, then the rest
+
+	// Progress is told now and then how many changes are written. It may be nil.
+	Progress func(written int)
+}
+
+// Sequence is a list that is made while it is read, which may be more than once.
+// The zero value is empty.
+type Sequence[T any] struct {
+	Len int
+	All iter.Seq[T] // exactly Len values
+}
+
+// SequenceOf returns a sequence of values at hand.
+func SequenceOf[T any](values ...T) Sequence[T] {
+	return Sequence[T]{Len: len(values), All: slices.Values(values)}
+}
+
+// each is All, and nothing for the zero value.
+func (s Sequence[T]) each() iter.Seq[T] {
+	if s.All == nil {
+		return slices.Values([]T(nil))
+	}
+	return s.All
 }
 
 // NewTask is a planned task: its rectangle and where its changes start. Task i
@@ -175,7 +200,7 @@ type NewJob struct {
 type NewTask struct {
 	access.Rectangle
 
-	FirstChange int  // index into NewJob.Changes
+	FirstChange int  // place in NewJob.Changes, from 0
 	Unsure      bool // as in [Task]
 }
 
@@ -183,7 +208,7 @@ type NewTask struct {
 type NewChange struct {
 	Row
 
-	Task      int        // index into NewJob.Tasks, or NoTask
+	Task      int        // place in NewJob.Tasks, from 0, or NoTask
 	Exception *Exception // for a row that is settled at submission, else nil
 }
 

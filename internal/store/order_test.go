@@ -12,7 +12,7 @@ import (
 )
 
 // asking makes a job of one task that grants or revokes users one resource.
-func asking(op access.Operation, key string, users ...string) store.NewJob {
+func asking(op access.Operation, key string, users ...string) draft {
 	job := grid(users, []string{"r1"})
 	job.IdempotencyKey, job.Fingerprint = key, key
 	rect := &job.Tasks[0].Rectangle
@@ -198,7 +198,7 @@ func TestAGrantWaitsForAnOlderCall(t *testing.T) {
 	t.Parallel()
 	sooner := asking(access.Grant, "older", "u1", "u2")
 	sooner.Tasks[0].Terms.ExpiresOn.Year--
-	for name, older := range map[string]store.NewJob{"revoke": asking(access.Revoke, "older", "u1", "u2"), "grant with another expiry": sooner} {
+	for name, older := range map[string]draft{"revoke": asking(access.Revoke, "older", "u1", "u2"), "grant with another expiry": sooner} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := setup(t)
@@ -312,7 +312,7 @@ func TestAcceptanceWaitsForCallsBeingWrittenDown(t *testing.T) {
 	}
 	accepted := make(chan store.Created, 1)
 	go func() {
-		created, err := w.CreateJob(t.Context(), asking(access.Revoke, "newer", "u1"))
+		created, err := w.CreateJob(t.Context(), asking(access.Revoke, "newer", "u1").job())
 		if err != nil {
 			t.Errorf("CreateJob: %v", err)
 		}

@@ -74,7 +74,7 @@ func TestSubmissionsWhenNobodyMadeTheirMonth(t *testing.T) {
 		group.Go(func() {
 			job := grid([]string{"u1"}, []string{"r1"})
 			job.IdempotencyKey = strconv.Itoa(i)
-			created, err := w.CreateJob(t.Context(), job)
+			created, err := w.CreateJob(t.Context(), job.job())
 			if err != nil {
 				t.Errorf("CreateJob: %v", err)
 			}

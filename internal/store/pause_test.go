@@ -17,7 +17,7 @@ import (
 var somebody = store.Order{Actor: "somebody", Reason: "maintenance"}
 
 // mixed makes a job of a source with tasks of a cell each, one an action.
-func mixed(source string, actions ...access.Action) store.NewJob {
+func mixed(source string, actions ...access.Action) draft {
 	job := grid([]string{"u1"}, []string{"r1"})
 	job.Source, job.Tasks, job.Changes = source, nil, nil
 	for i, action := range actions {

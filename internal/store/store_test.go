@@ -41,8 +41,21 @@ func setup(tb testing.TB) world {
 	return w
 }
 
+// draft is a job whose tasks and changes can still be altered.
+type draft struct {
+	store.NewJob
+
+	Tasks   []store.NewTask
+	Changes []store.NewChange
+}
+
+func (d draft) job() store.NewJob {
+	d.NewJob.Tasks, d.NewJob.Changes = store.SequenceOf(d.Tasks...), store.SequenceOf(d.Changes...)
+	return d.NewJob
+}
+
 // grid makes a job of one task: users × resources.
-func grid(users, resources []string) store.NewJob {
+func grid(users, resources []string) draft {
 	rect := access.Rectangle{Action: access.SmartqAuthorize, Operation: access.Grant, Terms: access.Terms{ExpiresOn: expiry}}
 	for _, u := range users {
 		rect.Principals = append(rect.Principals, access.Principal{Type: access.User, ID: u})
@@ -50,10 +63,10 @@ func grid(users, resources []string) store.NewJob {
 	for _, r := range resources {
 		rect.Resources = append(rect.Resources, qa(r))
 	}
-	job := store.NewJob{
+	job := draft{Tasks: []store.NewTask{{Rectangle: rect}}, NewJob: store.NewJob{
 		Source: "test", RequestedBy: "tester", Lane: store.Normal, IdempotencyKey: "key", Fingerprint: "print",
-		Header: []string{"action", "principal"}, Input: store.Input{Rows: rect.Cells()}, Tasks: []store.NewTask{{Rectangle: rect}},
-	}
+		Header: []string{"action", "principal"}, Input: store.Input{Rows: rect.Cells()},
+	}}
 	for _, p := range rect.Principals {
 		for _, r := range rect.Resources {
 			line := len(job.Changes) + 2
@@ -71,7 +84,7 @@ var expiry = access.Date{Year: 2099, Month: time.December, Day: 31}
 func qa(id string) access.Resource { return access.Resource{Type: access.QAResource, ID: id} }
 
 // create writes a job and has all its tasks handed out.
-func (w world) create(tb testing.TB, job store.NewJob) store.Created {
+func (w world) create(tb testing.TB, job draft) store.Created {
 	tb.Helper()
 	created := w.accept(tb, job)
 	w.exec(tb, `DELETE FROM backlog WHERE job_id = $1`, created.Number)
@@ -79,9 +92,9 @@ func (w world) create(tb testing.TB, job store.NewJob) store.Created {
 }
 
 // accept writes a job whose tasks wait to be handed out.
-func (w world) accept(tb testing.TB, job store.NewJob) store.Created {
+func (w world) accept(tb testing.TB, job draft) store.Created {
 	tb.Helper()
-	created, err := w.CreateJob(tb.Context(), job)
+	created, err := w.CreateJob(tb.Context(), job.job())
 	if err != nil {
 		tb.Fatalf("CreateJob: %v", err)
 	}
@@ -181,7 +194,7 @@ func TestSameKeySameRowsIsOneJob(t *testing.T) {
 	)
 	for range 8 {
 		group.Go(func() {
-			created, err := w.CreateJob(t.Context(), job)
+			created, err := w.CreateJob(t.Context(), job.job())
 			if err != nil {
 				t.Errorf("CreateJob: %v", err)
 			}
@@ -199,7 +212,7 @@ func TestSameKeySameRowsIsOneJob(t *testing.T) {
 	}
 
 	job.Fingerprint = "other"
-	if _, err := w.CreateJob(t.Context(), job); !errors.Is(err, store.ErrKeyReused) {
+	if _, err := w.CreateJob(t.Context(), job.job()); !errors.Is(err, store.ErrKeyReused) {
 		t.Errorf("the same key with other rows: %v, want ErrKeyReused", err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"iter"
 
 	"github.com/jackc/pgx/v5"
@@ -43,8 +44,8 @@ func (s *Store) CreateJob(ctx context.Context, job NewJob) (Created, error) {
 		var acceptedAt string
 		id := ulid.Make().String()
 		err := tx.QueryRow(ctx, insertJob, id, job.ParentID, job.Source, job.RequestedBy, job.Reason, job.Lane,
-			job.IdempotencyKey, job.Fingerprint, len(job.Changes), job.Header, job.Input.SHA256,
-			job.Input.Encoding, job.Input.Delimiter, len(job.Tasks)+1, job.UpdateRole, job.Retry).
+			job.IdempotencyKey, job.Fingerprint, job.Changes.Len, job.Header, job.Input.SHA256,
+			job.Input.Encoding, job.Input.Delimiter, job.Tasks.Len+1, job.UpdateRole, job.Retry).
 			Scan(&created.Number, &acceptedAt)
 		if errors.Is(err, pgx.ErrNoRows) {
 			created, err = replay(ctx, tx, job)
@@ -54,15 +55,16 @@ func (s *Store) CreateJob(ctx context.Context, job NewJob) (Created, error) {
 			return err
 		}
 		created.ID = id
-		changes, err := writeRows(ctx, tx, created, job)
+		rows := pending{NewJob: job, number: created.Number}
+		changes, err := rows.write(ctx, tx)
 		if err != nil {
 			return err
 		}
-		if err := writeBacklog(ctx, tx, created.Number, job); err != nil {
+		if err := writeBacklog(ctx, tx, rows); err != nil {
 			return fmt.Errorf("writing the backlog: %w", err)
 		}
 		err = writeAudit(ctx, tx, AuditEvent{Actor: job.RequestedBy, Event: EventSubmitted, Job: created.Number, Detail: map[string]any{
-			"source": job.Source, "reason": job.Reason, "rows": len(job.Changes), "tasks": len(job.Tasks),
+			"source": job.Source, "reason": job.Reason, "rows": job.Changes.Len, "tasks": job.Tasks.Len,
 			"idempotency_key": job.IdempotencyKey, "input_sha256": job.Input.SHA256, "parent": job.ParentID,
 			"id": created.ID, "accepted_at": acceptedAt, "changes_sha256": changes,
 		}})
@@ -88,31 +90,44 @@ func replay(ctx context.Context, tx pgx.Tx, job NewJob) (Created, error) {
 	return found, nil
 }
 
-// writeRows copies the rows of a job and returns the digest of its changes, by
-// which the audit covers them.
-func writeRows(ctx context.Context, tx pgx.Tx, created Created, job NewJob) (changes string, err error) {
+// pending is a job whose rows are being written.
+type pending struct {
+	NewJob
+
+	number  int64
+	runs    actionRuns
+	settled int // changes with an exception
+}
+
+// write copies the rows of a job and returns the digest of its changes, by which
+// the audit covers them.
+func (j *pending) write(ctx context.Context, tx pgx.Tx) (changes string, err error) {
 	digest := sha256.New()
-	copies := []struct {
-		table   string
-		columns []string
-		rows    iter.Seq[[]any]
-	}{
-		{"tasks", taskColumns, taskRows(created.Number, job.Tasks)},
-		{"changes", changeColumns, digested(created.Number, job.Changes, digest)},
-		{"exceptions", exceptionColumns, exceptionRows(created.Number, job.Changes)},
+	if err := copyRows(ctx, tx, "tasks", taskColumns, j.taskRows); err != nil {
+		return "", err
 	}
-	for _, c := range copies {
-		next, stop := iter.Pull(c.rows)
-		_, err := tx.CopyFrom(ctx, pgx.Identifier{c.table}, c.columns, pgx.CopyFromFunc(func() ([]any, error) {
-			row, _ := next()
-			return row, nil
-		}))
-		stop()
-		if err != nil {
-			return "", fmt.Errorf("copying %s: %w", c.table, err)
-		}
+	if err := copyRows(ctx, tx, "changes", changeColumns, j.changeRows(digest)); err != nil {
+		return "", err
 	}
-	return hexSum(digest), nil
+	if j.settled == 0 {
+		return hexSum(digest), nil
+	}
+	return hexSum(digest), copyRows(ctx, tx, "exceptions", exceptionColumns, j.exceptionRows)
+}
+
+// copyRows copies what rows yields, which may use the memory of a row again for
+// the next. An error that it yields ends the copy.
+func copyRows(ctx context.Context, tx pgx.Tx, table string, columns []string, rows iter.Seq2[[]any, error]) error {
+	next, stop := iter.Pull2(rows)
+	defer stop()
+	_, err := tx.CopyFrom(ctx, pgx.Identifier{table}, columns, pgx.CopyFromFunc(func() ([]any, error) {
+		row, err, _ := next()
+		return row, err
+	}))
+	if err != nil {
+		return fmt.Errorf("copying %s: %w", table, err)
+	}
+	return nil
 }
 
 var taskColumns = []string{
@@ -120,16 +135,19 @@ var taskColumns = []string{
 	"principal_type", "principals", "resources", "role", "expires_on", "unsure",
 }
 
-func taskRows(number int64, tasks []NewTask) iter.Seq[[]any] {
-	return func(yield func([]any) bool) {
-		for i, t := range tasks {
-			first := t.FirstChange + 1
-			if !yield([]any{
-				number, i + 1, i + 1, first, first + t.Cells() - 1, t.Action, t.Operation,
-				t.Principals[0].Type, principalIDs(t.Rectangle), resourceKeys(t.Rectangle), t.Terms.Role, date(t.Terms.ExpiresOn), t.Unsure,
-			}) {
-				return
-			}
+// taskRows yields the rows of the tasks and finds their runs.
+func (j *pending) taskRows(yield func([]any, error) bool) {
+	no := 0
+	for t := range j.Tasks.each() {
+		no++
+		first := t.FirstChange + 1
+		err := j.runs.add(t.Action, no)
+		row := []any{
+			j.number, no, no, first, first + t.Cells() - 1, t.Action, t.Operation,
+			t.Principals[0].Type, principalIDs(t.Rectangle), resourceKeys(t.Rectangle), t.Terms.Role, date(t.Terms.ExpiresOn), t.Unsure,
+		}
+		if !yield(row, err) {
+			return
 		}
 	}
 }
@@ -139,14 +157,42 @@ var changeColumns = []string{
 	"resource_type", "resource_id", "role", "expires_on", "reason", "ticket", "cells",
 }
 
-var exceptionColumns = []string{"job_id", "change_no", "status", "code", "message", "retryable"}
+// changesAtOnce is how many changes are written between two words on progress.
+const changesAtOnce = 4096
 
-func exceptionRows(number int64, changes []NewChange) iter.Seq[[]any] {
-	return func(yield func([]any) bool) {
-		for i, c := range changes {
-			if e := c.Exception; e != nil && !yield([]any{number, i + 1, e.Status, e.Code, e.Message, e.Retryable}) {
+// changeRows yields the rows of the changes, and feeds h with each.
+func (j *pending) changeRows(h hash.Hash) iter.Seq2[[]any, error] {
+	return func(yield func([]any, error) bool) {
+		no := 0
+		var r changeRow
+		var text []byte
+		row := make([]any, len(changeColumns))
+		for c := range j.Changes.each() {
+			no++
+			r.fill(j.number, no, c)
+			if c.Exception != nil {
+				j.settled++
+			}
+			text = r.appendTo(text[:0])
+			_, _ = h.Write(text) // a hash never fails
+			if !yield(r.copyTo(row), nil) {
 				return
 			}
+			if j.Progress != nil && (no%changesAtOnce == 0 || no == j.Changes.Len) {
+				j.Progress(no)
+			}
+		}
+	}
+}
+
+var exceptionColumns = []string{"job_id", "change_no", "status", "code", "message", "retryable"}
+
+func (j *pending) exceptionRows(yield func([]any, error) bool) {
+	no := 0
+	for c := range j.Changes.each() {
+		no++
+		if e := c.Exception; e != nil && !yield([]any{j.number, no, e.Status, e.Code, e.Message, e.Retryable}, nil) {
+			return
 		}
 	}
 }

@@ -25,27 +25,37 @@ type Request struct {
 // Submission makes of a batch what the submitter takes. Bad rows and repeats
 // come with what became of them already.
 func Submission(b *intake.Batch, r Request) tasks.Submission {
-	sub := tasks.Submission{
+	return tasks.Submission{
 		Source: r.Source, RequestedBy: r.RequestedBy, Reason: r.Reason, Lane: r.Lane, Key: r.Key,
 		UpdateRole: r.UpdateRole, Fingerprint: fingerprint(b, r), Header: b.Header,
 		Input: store.Input{SHA256: b.SHA256, Rows: b.Total(), Encoding: b.Encoding, Delimiter: b.Delimiter},
-		Rows:  make([]tasks.SubmittedRow, 0, b.Total()),
+		Rows: rows{b},
 	}
-	for i := range b.Rows {
-		row := tasks.SubmittedRow{Row: storeRow(b.Rows[i])}
-		if first := b.Rows[i].DuplicateOf; first != 0 {
-			row.Settled = &store.Exception{
-				Status: store.NoChange, Code: "duplicate_row", Message: fmt.Sprintf("duplicate of line %d", first),
-			}
-		}
-		sub.Rows = append(sub.Rows, row)
-	}
-	for _, bad := range b.Invalid {
-		sub.Rows = append(sub.Rows, tasks.SubmittedRow{Row: storeRow(bad.Row), Settled: &store.Exception{
+}
+// rows are the rows of a batch: the sound ones, then the others.
+type rows struct{ *intake.Batch }
+
+// Row makes a row as it is asked for.
+func (r rows) Row(i int) tasks.SubmittedRow {
+	if i >= r.Len() {
+		bad := r.Invalid[i-r.Len()]
+		return tasks.SubmittedRow{Row: storeRow(bad.Row), Settled: &store.Exception{
 			Status: store.Failed, Code: bad.Problem.Code, Message: bad.Problem.Message,
-		}})
+		}}
 	}
-	return sub
+	sound := r.Batch.Row(i)
+	row := tasks.SubmittedRow{Row: storeRow(sound)}
+	if first := sound.DuplicateOf; first != 0 {
+		row.Settled = &store.Exception{
+			Status: store.NoChange, Code: "duplicate_row", Message: fmt.Sprintf("duplicate of line %d", first),
+		}
+	}
+	return row
+}
+
+// Columns tells that the sound rows are to be sent, unless they repeat others.
+func (r rows) Columns() tasks.Columns {
+	return tasks.Columns{Len: r.Total(), Changes: r.Changes(), Open: r.Distinct()}
 }
 
 // fingerprint identifies what is asked for. Rows whose roles are to be forced

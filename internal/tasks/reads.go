@@ -36,6 +36,7 @@ func (s *Submitter) Read(ctx context.Context, r ReadRequest) (Submitted, error) 
 	hash := sha256.New()
 	fmt.Fprintf(hash, "read for %q\n", r.ParentID)
 	seen := make(map[string]int, len(r.Users))
+	rows := make(RowList, 0, len(r.Users))
 	for i, user := range r.Users {
 		row := store.Row{Line: i + 1, RowID: fmt.Sprintf("line-%d", i+1), Change: access.Change{
 			Operation: access.Read, Principal: access.Principal{Type: access.User, ID: user}, Resource: readEverything,
@@ -47,9 +48,9 @@ func (s *Submitter) Read(ctx context.Context, r ReadRequest) (Submitted, error) 
 			seen[user] = row.Line
 		}
 		fmt.Fprintf(hash, "%q\n", user)
-		sub.Rows = append(sub.Rows, SubmittedRow{Row: row, Settled: settled})
+		rows = append(rows, SubmittedRow{Row: row, Settled: settled})
 	}
-	sub.Input.Rows = len(sub.Rows)
+	sub.Rows, sub.Input.Rows = rows, len(rows)
 	sub.Fingerprint = hex.EncodeToString(hash.Sum(nil))
 	if sub.Key == "" {
 		sub.Key = "read-" + rand.Text()

@@ -1,17 +1,14 @@
 package tasks
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/usher-bi/usher/internal/access"
-	"github.com/usher-bi/usher/internal/split"
 	"github.com/usher-bi/usher/internal/store"
 )
 
@@ -28,16 +25,10 @@ type Submission struct {
 	UpdateRole  bool   // members of a workspace whose role differs are given the new one
 	Header      []string
 	Input       store.Input
-	Rows        []SubmittedRow
-}
+	Rows        Rows // nil for none
 
-// SubmittedRow is one row of a submission. One that is settled is recorded
-// with its exception and never sent: an invalid row, or a duplicate.
-type SubmittedRow struct {
-	store.Row
-
-	Settled *store.Exception
-	Unsure  bool // it was sent before, and nobody knows what became of it
+	// Progress is told how far the job is on its way in. It may be nil.
+	Progress func(Stage, Step)
 }
 
 // Submitter turns submissions into jobs.
@@ -70,8 +61,8 @@ func (s *Submitter) Submit(ctx context.Context, sub Submission) (Submitted, erro
 	if err := s.queue.Ping(ctx); err != nil {
 		return Submitted{}, err
 	}
-	job := plan(sub)
-	created, err := s.store.CreateJob(ctx, job)
+	planned := plan(sub)
+	created, err := s.store.CreateJob(ctx, planned.job())
 	if err != nil {
 		return Submitted{}, err
 	}
@@ -79,66 +70,23 @@ func (s *Submitter) Submit(ctx context.Context, sub Submission) (Submitted, erro
 	if created.Replayed {
 		return out, nil
 	}
-	if len(job.Tasks) == 0 {
+	if planned.tasks.Len() == 0 {
 		return out, s.store.Finalize(ctx, created.Number)
 	}
-	out.Delayed = errors.Is(s.feed(ctx, job), ErrRedisUnavailable)
+	out.Delayed = errors.Is(s.feed(ctx, planned), ErrRedisUnavailable)
 	return out, nil
 }
 
 // feed queues the first tasks of a new job, if there is room.
-func (s *Submitter) feed(ctx context.Context, job store.NewJob) error {
-	for i, t := range job.Tasks {
-		if i > 0 && t.Action == job.Tasks[i-1].Action {
-			continue
-		}
-		if _, _, err := s.feeder.fill(ctx, store.ActionLane{Action: t.Action, Lane: job.Lane}); err != nil {
+func (s *Submitter) feed(ctx context.Context, p planned) error {
+	actions := p.actions()
+	for done, action := range actions {
+		p.sub.tell(StageQueueing, Step{Done: done, Total: len(actions)})
+		if _, _, err := s.feeder.fill(ctx, store.ActionLane{Action: action, Lane: p.sub.Lane}); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// plan splits the rows that are to be sent and orders all rows as the store
-// wants them: the tasks of each action in a run, revokes first, and the rows of
-// each task, then the settled ones.
-func plan(sub Submission) store.NewJob {
-	job := store.NewJob{
-		Source: sub.Source, RequestedBy: sub.RequestedBy, Reason: sub.Reason, Lane: sub.Lane,
-		IdempotencyKey: sub.Key, Fingerprint: sub.Fingerprint, ParentID: sub.ParentID, Retry: sub.Retry, UpdateRole: sub.UpdateRole,
-		Header: sub.Header, Input: sub.Input, Changes: make([]store.NewChange, 0, len(sub.Rows)),
-	}
-	if job.IdempotencyKey == "" {
-		job.IdempotencyKey = sub.Fingerprint
-	}
-	changes, rows := open(sub.Rows)
-	planned := split.Tasks(changes)
-	slices.SortStableFunc(planned, func(a, b split.Task) int { return cmp.Compare(a.Action, b.Action) })
-	for i, t := range planned {
-		task := store.NewTask{Rectangle: t.Rectangle, FirstChange: len(job.Changes)}
-		for _, at := range t.Changes {
-			task.Unsure = task.Unsure || sub.Rows[rows[at]].Unsure
-			job.Changes = append(job.Changes, store.NewChange{Row: sub.Rows[rows[at]].Row, Task: i})
-		}
-		job.Tasks = append(job.Tasks, task)
-	}
-	for _, r := range sub.Rows {
-		if r.Settled != nil {
-			job.Changes = append(job.Changes, store.NewChange{Row: r.Row, Task: store.NoTask, Exception: r.Settled})
-		}
-	}
-	return job
-}
-
-// open returns the changes that are to be sent, and the row of each.
-func open(all []SubmittedRow) (changes []access.Change, rows []int) {
-	for i, r := range all {
-		if r.Settled == nil {
-			changes = append(changes, r.Change)
-			rows = append(rows, i)
-		}
-	}
-	return changes, rows
 }
 
 // Plan is what a submission would cost.
@@ -150,11 +98,10 @@ type Plan struct {
 
 // PlanOf splits a submission and writes and sends nothing.
 func PlanOf(sub Submission) Plan {
-	p := Plan{Rows: len(sub.Rows), Calls: map[access.Action]int{}}
-	changes, _ := open(sub.Rows)
-	p.Changes = len(changes)
-	for _, t := range split.Tasks(changes) {
-		p.Calls[t.Action]++
+	planned := plan(sub)
+	p := Plan{Rows: planned.rows, Changes: planned.open(), Calls: map[access.Action]int{}}
+	for i := range planned.tasks.Len() {
+		p.Calls[planned.tasks.Action(i)]++
 	}
 	return p
 }
@@ -222,18 +169,19 @@ func (s *Submitter) Retry(ctx context.Context, r RetryRequest) (Submitted, error
 	hash := sha256.New()
 	fmt.Fprintf(hash, "retry of %s\n", parent.ID)
 	var invalid []InvalidRow
+	again := make(RowList, 0, len(rows))
 	for _, row := range rows {
 		problems := row.Change.Problems(r.Today)
 		if problems != nil && row.Change.Operation != access.Read { // a read is never a row of an input
 			invalid = append(invalid, InvalidRow{Row: row.Row, Problems: problems})
 		}
 		fmt.Fprintln(hash, row.Line)
-		sub.Rows = append(sub.Rows, SubmittedRow{Row: row.Row, Unsure: row.Unknown})
+		again = append(again, SubmittedRow{Row: row.Row, Unsure: row.Unknown})
 	}
 	if invalid != nil {
 		return Submitted{}, &RetryInvalidError{Rows: invalid}
 	}
-	sub.Input.Rows = len(rows)
+	sub.Rows, sub.Input.Rows = again, len(rows)
 	sub.Fingerprint = hex.EncodeToString(hash.Sum(nil))
 	return s.Submit(ctx, sub)
 }

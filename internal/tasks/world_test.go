@@ -168,9 +168,11 @@ func submission(changes []access.Change) tasks.Submission {
 		Source: "test", RequestedBy: "tester", Lane: store.Normal, Fingerprint: strconv.FormatInt(submissions.Add(1), 10),
 		Header: []string{"action", "principal", "resource_type", "resource_id", "expires_on"}, Input: store.Input{Rows: len(changes)},
 	}
+	rows := make(tasks.RowList, 0, len(changes))
 	for i, c := range changes {
-		sub.Rows = append(sub.Rows, tasks.SubmittedRow{Row: store.Row{Line: i + 2, RowID: fmt.Sprintf("row-%d", i+2), Change: c}})
+		rows = append(rows, tasks.SubmittedRow{Row: store.Row{Line: i + 2, RowID: fmt.Sprintf("row-%d", i+2), Change: c}})
 	}
+	sub.Rows = rows
 	return sub
 }
 

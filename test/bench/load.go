@@ -32,12 +32,13 @@ func apart(prefix string, n int) []pair {
 // submit hands the grants of pairs in as "enqueue" does, but without a process
 // of its own.
 func (s *site) submit(ctx context.Context, name string, lane store.Lane, pairs []pair) error {
+	rows := make(tasks.RowList, len(pairs))
 	sub := tasks.Submission{
 		Source: "bench", RequestedBy: "bench", Lane: lane, Key: name, Fingerprint: name, Header: []string{"action"},
-		Input: store.Input{Rows: len(pairs)}, Rows: make([]tasks.SubmittedRow, len(pairs)),
+		Input: store.Input{Rows: len(pairs)}, Rows: rows,
 	}
 	for i, p := range pairs {
-		sub.Rows[i].Row = store.Row{Line: i + 2, RowID: "row-" + strconv.Itoa(i+2), Change: access.Change{
+		rows[i].Row = store.Row{Line: i + 2, RowID: "row-" + strconv.Itoa(i+2), Change: access.Change{
 			Operation: access.Grant, Principal: access.Principal{Type: access.User, ID: p.user},
 			Resource: access.Resource{Type: access.QAResource, ID: p.resource}, Terms: access.Terms{ExpiresOn: expiry},
 		}}
