@@ -28,6 +28,7 @@ type known struct {
 	kinds      map[Kind]int32
 	principals map[Principal]int32
 	resources  map[Resource]int32
+	last       int32 // principal that was looked for: many rows in a run are often about one
 }
 
 // Len returns the number of changes.
@@ -67,16 +68,19 @@ func (c *Changes) Cell(change Change) Cell {
 	return Cell{kind, principal, resource}
 }
 
-// Find returns what stands for a change, if its kind, its principal and its
-// resource are all in the list, together or not.
-func (c *Changes) Find(change Change) (cell Cell, ok bool) {
+// Find returns what stands for a change of a known kind, if its principal and its
+// resource are both in the list, together or not.
+func (c *Changes) Find(kind int32, change Change) (cell Cell, ok bool) {
 	if c.known == nil {
 		c.learn()
 	}
-	kind, hasKind := c.known.kinds[Kind{change.Operation, change.Terms}]
-	principal, hasPrincipal := c.known.principals[change.Principal]
-	resource, hasResource := c.known.resources[change.Resource]
-	return Cell{kind, principal, resource}, hasKind && hasPrincipal && hasResource
+	principal, ok := c.known.last, int(c.known.last) < len(c.Principals) && c.Principals[c.known.last] == change.Principal
+	if !ok {
+		principal, ok = c.known.principals[change.Principal]
+		c.known.last = principal
+	}
+	resource, known := c.known.resources[change.Resource]
+	return Cell{kind, principal, resource}, ok && known
 }
 
 // Seal gives up the memory that Add needs and reading does not. A change can be
@@ -85,7 +89,9 @@ func (c *Changes) Seal() { c.known = nil }
 
 // learn numbers what is there.
 func (c *Changes) learn() {
-	c.known = &known{map[Kind]int32{}, make(map[Principal]int32, len(c.Principals)), make(map[Resource]int32, len(c.Resources))}
+	c.known = &known{
+		kinds: map[Kind]int32{}, principals: make(map[Principal]int32, len(c.Principals)), resources: make(map[Resource]int32, len(c.Resources)),
+	}
 	for i, kind := range c.Kinds {
 		c.known.kinds[kind] = number(i)
 	}

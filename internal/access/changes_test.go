@@ -42,12 +42,12 @@ func TestChangesGiveBackWhatWasAdded(t *testing.T) {
 	if len(list.Kinds) != 4 || len(list.Principals) != 4 || len(list.Resources) != 2 {
 		t.Errorf("%d kinds, %d principals, %d resources; want each once", len(list.Kinds), len(list.Principals), len(list.Resources))
 	}
-	if cell, ok := list.Find(want[0]); !ok || cell != list.Cells[0] {
+	if cell, ok := list.Find(list.Cells[0].Kind, want[0]); !ok || cell != list.Cells[0] {
 		t.Errorf("what was added is found as %v, %t; want %v", cell, ok, list.Cells[0])
 	}
 	other := want[0]
 	other.Principal.ID = "c"
-	if cell, ok := list.Find(other); ok {
+	if cell, ok := list.Find(0, other); ok {
 		t.Errorf("what was never added is found as %v", cell)
 	}
 }

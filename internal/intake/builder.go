@@ -16,7 +16,7 @@ type builder struct {
 	batch   *Batch
 	cells   []string // of the current record; reused
 	packed  []byte   // of the current record; reused
-	ids     map[string]int32
+	ids     ids
 	pairs   pairs
 	shapes  shapes
 	texts   map[string]text // of reasons and tickets, so that equal ones are kept once
@@ -29,11 +29,12 @@ type tally struct{ rows, line int }
 
 func newBuilder(h header, o Options) *builder {
 	o.MaxRows = cmp.Or(o.MaxRows, DefaultMaxRows)
+	batch := &Batch{Header: h.names}
 	return &builder{
 		options: o,
 		header:  h,
-		batch:   &Batch{Header: h.names},
-		ids:     map[string]int32{},
+		batch:   batch,
+		ids:     newIDs(batch),
 		pairs:   newPairs(),
 		shapes:  shapes{known: map[shapeKey]*shape{}},
 		texts:   map[string]text{},
@@ -45,9 +46,10 @@ func newBuilder(h header, o Options) *builder {
 type current struct {
 	Row
 
-	id    text        // of RowID, once that is known to be its own
+	own   bool        // RowID is nobody else's
 	plain bool        // cells can be made from the rest
-	cell  access.Cell // of the change, once that is known to be sound
+	sound bool        // there is nothing wrong with the change
+	cell  access.Cell // of a sound change
 }
 
 // add takes in one record. Its error means that the file is to be refused.
@@ -114,7 +116,7 @@ func (b *builder) checkRowID(row *current) []access.Problem {
 	if strings.TrimSpace(id) != "" {
 		row.RowID = id
 	}
-	first, taken := b.ids[row.RowID]
+	first, taken := b.ids.lineOf(row.RowID)
 	switch {
 	case row.RowID == "":
 		return nil
@@ -125,8 +127,7 @@ func (b *builder) checkRowID(row *current) []access.Problem {
 	case taken:
 		return []access.Problem{problem(column, CodeDuplicateRowID, "%q is the id of line %d too; give each row its own, or leave the column empty", row.RowID, first)}
 	}
-	row.id = b.batch.rows.texts.keep(row.RowID)
-	b.ids[b.batch.rows.texts.get(row.id)] = small(row.Line)
+	row.own = true
 	return nil
 }
 
@@ -165,7 +166,7 @@ func (b *builder) read(row *current) []access.Problem {
 		b.uids = tally{rows: b.uids.rows + 1, line: cmp.Or(b.uids.line, row.Line)}
 	}
 	if known != nil {
-		if _, sound := b.batch.rows.changes.Find(row.Change); sound {
+		if row.cell, row.sound = b.batch.rows.changes.Find(known.kind, row.Change); row.sound {
 			return nil
 		}
 		return row.Change.Problems(b.options.Today)
@@ -177,7 +178,8 @@ func (b *builder) read(row *current) []access.Problem {
 		problems = append(problems, *bad)
 	}
 	if problems == nil {
-		row.plain = b.shapes.add(key, b.header.layout, b.cells, row.Change)
+		row.cell, row.sound = b.batch.rows.changes.Cell(row.Change), true
+		row.plain = b.shapes.add(shape{key: key, change: row.Change, kind: row.cell.Kind}, b.header.layout, b.cells)
 	}
 	return problems
 }
@@ -207,6 +209,9 @@ func (b *builder) keep(row current, problems []access.Problem) {
 		row.RowID = strings.Clone(row.RowID)
 		row.Cells = slices.Clone(b.cells)
 		b.batch.Invalid = append(b.batch.Invalid, InvalidRow{Row: row.Row, Problem: problems[0]})
+		if row.own {
+			b.ids.add(row.RowID, small(-len(b.batch.Invalid)))
+		}
 		for _, p := range problems {
 			b.batch.Errors = append(b.batch.Errors, RowError{
 				Line: row.Line, Column: p.Column, RowID: row.RowID, Code: p.Code, Message: p.Message,
@@ -215,7 +220,10 @@ func (b *builder) keep(row current, problems []access.Problem) {
 		return
 	}
 	c, n := &b.batch.rows, b.batch.Len()
-	c.ids.set(n, row.id)
+	if row.own {
+		c.ids.set(n, c.texts.keep(row.RowID))
+		b.ids.add(row.RowID, small(n+1))
+	}
 	c.reasons.set(n, b.text(row.Reason))
 	c.tickets.set(n, b.text(row.Ticket))
 	if !row.plain || !b.header.plain(b.cells, row) {

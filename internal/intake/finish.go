@@ -14,8 +14,8 @@ func (b *builder) finish() (*Batch, error) {
 	if b.batch.Total() == 0 {
 		return nil, fileError(CodeNoRows, "the file names columns but has no rows")
 	}
-	b.dropDisputed()
 	b.nameRows()
+	b.dropDisputed()
 	b.batch.rows.changes.Seal()
 	b.batch.ResultOf = slices.Sorted(maps.Keys(b.jobs))
 	if b.batch.Encoding == encodingGB18030 {
@@ -43,7 +43,7 @@ func (b *builder) dropDisputed() {
 		by, disputed := b.pairs.disputed[cmp.Or(int(b.batch.rows.repeats[small(i)]), line)]
 		if disputed {
 			row := b.batch.Row(i)
-			row.RowID, row.DuplicateOf = b.batch.rows.texts.get(b.batch.rows.ids.at(i)), 0
+			row.DuplicateOf = 0
 			if row.Cells == nil {
 				row.Cells = b.header.layout.AppendCells(nil, row)
 			}
@@ -81,7 +81,7 @@ func (b *builder) nameRows() {
 // its line is another row's.
 func (b *builder) nameRow(i int) {
 	c := &b.batch.rows
-	if len(b.ids) == 0 || c.ids.at(i) != 0 {
+	if b.ids.index.used == 0 || c.ids.at(i) != 0 {
 		return
 	}
 	line := int(c.lines[i])
@@ -99,7 +99,7 @@ func (b *builder) nameRow(i int) {
 func (b *builder) freeID(line int) string {
 	id := lineID(line)
 	for n := 2; ; n++ {
-		if _, taken := b.ids[id]; !taken {
+		if _, taken := b.ids.lineOf(id); !taken {
 			return id
 		}
 		id = lineID(line) + "-" + strconv.Itoa(n)

@@ -6,25 +6,32 @@ import (
 
 // pairs finds rows about the same principal and resource.
 type pairs struct {
-	first    map[[2]int32]int32 // place of the first row with a pair
-	disputed map[int]int        // line of a first row → line of the first one that contradicts it
+	first    index       // places of the first rows with a pair, from 1 on
+	disputed map[int]int // line of a first row → line of the first one that contradicts it
 }
 
-func newPairs() pairs {
-	return pairs{first: map[[2]int32]int32{}, disputed: map[int]int{}}
-}
+func newPairs() pairs { return pairs{disputed: map[int]int{}} }
 
 // check compares a sound row with the sound rows before it. The same change
 // again makes row a duplicate; another one of the same pair is a problem, and
 // disputes the first.
-func (p pairs) check(row *current, before *columns) []access.Problem {
-	row.cell = before.changes.Cell(row.Change)
-	key := [2]int32{row.cell.Principal, row.cell.Resource}
-	at, seen := p.first[key]
+func (p *pairs) check(row *current, before *columns) []access.Problem {
+	if !row.sound {
+		row.cell = before.changes.Cell(row.Change)
+	}
+	hash := mix(row.cell.Principal, row.cell.Resource)
+	place, seen := p.first.find(hash, func(place int32) bool {
+		other := before.changes.Cells[place-1]
+		return other.Principal == row.cell.Principal && other.Resource == row.cell.Resource
+	})
 	if !seen {
-		p.first[key] = small(len(before.lines))
+		p.first.put(hash, small(len(before.lines)+1), func(place int32) uint64 {
+			other := before.changes.Cells[place-1]
+			return mix(other.Principal, other.Resource)
+		})
 		return nil
 	}
+	at := place - 1
 	line := int(before.lines[at])
 	if before.changes.Cells[at] == row.cell {
 		row.DuplicateOf = line

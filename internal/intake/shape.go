@@ -17,6 +17,7 @@ type shapeKey [len(shaping)]string
 type shape struct {
 	key     shapeKey
 	change  access.Change
+	kind    int32  // of the change, in the list of all
 	expires string // the cell of the expiry, filled in
 	plain   bool   // the cells can be made from the change
 }
@@ -48,16 +49,16 @@ func (s *shapes) find(key shapeKey) *shape {
 
 // add takes in the shape of a sound change. cells are as they are to be kept. It
 // reports whether they can be made from the change.
-func (s *shapes) add(key shapeKey, l Layout, cells []string, change access.Change) (plain bool) {
-	for i := range key {
-		key[i] = strings.Clone(key[i])
+func (s *shapes) add(added shape, l Layout, cells []string) (plain bool) {
+	for i, cell := range added.key {
+		added.key[i] = strings.Clone(cell)
 	}
-	change.Principal.ID, change.Resource.ID = "", ""
-	change.Terms.Role = strings.Clone(change.Terms.Role)
 	made := make([]string, l.width)
-	l.setShape(made, change)
-	added := &shape{key: key, change: change, expires: strings.Clone(l.get(cells, colExpiresOn)), plain: s.keyOf(l, made) == s.keyOf(l, cells)}
-	s.known[key], s.last = added, added
+	l.setShape(made, added.change)
+	added.plain, added.expires = s.keyOf(l, made) == s.keyOf(l, cells), strings.Clone(l.get(cells, colExpiresOn))
+	added.change.Principal.ID, added.change.Resource.ID = "", ""
+	added.change.Terms.Role = strings.Clone(added.change.Terms.Role)
+	s.known[added.key], s.last = &added, &added
 	return added.plain
 }
 

@@ -104,9 +104,21 @@ func (p *Plan) addTasks(number int, changes []int32) {
 	for _, g := range rectangles(pairs, limit) {
 		p.add(number, g)
 		for _, row := range g.rows {
-			p.addRow(row, g.cols, changes)
+			p.addRow(row, g.cols, sortedCells{pairs, changes})
 		}
 	}
+}
+
+// sortedCells are pairs in order, with the change of each.
+type sortedCells struct {
+	pairs   []pair
+	changes []int32
+}
+
+// search returns the place of a pair among those from a place on.
+func (c sortedCells) search(from int, want pair) int {
+	n := sort.Search(len(c.pairs)-from, func(i int) bool { return c.pairs[from+i].compare(want) >= 0 })
+	return from + n
 }
 
 // add adds a task, whose changes come next.
@@ -117,15 +129,12 @@ func (p *Plan) add(number int, g grid) {
 	p.sides = append(append(p.sides, g.rows...), g.cols...)
 }
 
-// addRow adds the changes for one principal and some resources, which are among
-// the sorted changes.
-func (p *Plan) addRow(row int32, cols, changes []int32) {
-	rowOf := func(i int) int32 { return p.pairOf(changes[i]).row }
-	from := sort.Search(len(changes), func(i int) bool { return rowOf(i) >= row })
-	own := changes[from:]
-	own = own[:sort.Search(len(own), func(i int) bool { return rowOf(from+i) > row })]
+// addRow adds the changes for one principal and some resources.
+func (p *Plan) addRow(row int32, cols []int32, among sortedCells) {
+	from := among.search(0, pair{row: row})
+	end := among.search(from, pair{row: row + 1})
+	own := sortedCells{among.pairs[from:end], among.changes[from:end]}
 	for _, col := range cols {
-		at := sort.Search(len(own), func(i int) bool { return p.pairOf(own[i]).col >= col })
-		p.order = append(p.order, own[at])
+		p.order = append(p.order, own.changes[own.search(0, pair{row, col})])
 	}
 }
