@@ -110,8 +110,9 @@ func (a *app) csv(ctx context.Context, r csvRequest) error {
 	if err != nil {
 		return err
 	}
-	o := intake.Options{Today: access.DateOf(a.Now().In(cfg.Location)), DefaultExpiryDays: r.expiry.days}
-	batch, err := readInput(ctx, a.Stdin, input[*intake.Batch]{name: r.file, parse: func(in io.Reader) (*intake.Batch, error) { return intake.ReadCSV(in, o) }})
+	batch, err := a.readBatch(ctx, r, intake.Options{
+		Today: access.DateOf(a.Now().In(cfg.Location)), DefaultExpiryDays: r.expiry.days, MaxRows: cfg.MaxRows,
+	})
 	if err != nil {
 		return err
 	}
@@ -127,12 +128,25 @@ func (a *app) csv(ctx context.Context, r csvRequest) error {
 		return a.dryRun(ctx, cfg, sub, warnings)
 	}
 	return a.submit(ctx, cfg, func(s submitting) error {
+		shown := a.newStages()
+		sub.Progress = shown.submitting
 		done, err := s.submitter.Submit(ctx, sub)
+		shown.close()
 		if err != nil {
 			return err
 		}
 		return a.accepted(ctx, s.lookout, accepted{Submitted: done, warnings: warnings, wait: r.wait, keyed: true})
 	})
+}
+
+// readBatch reads the file and shows how far it is.
+func (a *app) readBatch(ctx context.Context, r csvRequest, o intake.Options) (*intake.Batch, error) {
+	shown := a.newStages()
+	defer shown.close()
+	return readInput(ctx, a.Stdin, input[*intake.Batch]{name: r.file, parse: func(in io.ReadSeeker) (*intake.Batch, error) {
+		a.boundMemory(sizeOf(in))
+		return intake.ReadCSV(shown.reading(in), o)
+	}})
 }
 
 // judge decides whether the rows of batch may be submitted, and returns what is

@@ -17,7 +17,7 @@ import (
 // input is a file named on the command line, and what to make of it.
 type input[T any] struct {
 	name  string // "-" for standard input
-	parse func(io.Reader) (T, error)
+	parse func(io.ReadSeeker) (T, error)
 }
 
 // readInput reads a file, or stdin. A terminal or pipe that gives nothing is
@@ -39,7 +39,7 @@ func readInput[T any](ctx context.Context, stdin io.Reader, file input[T]) (T, e
 	}
 	read := make(chan result, 1)
 	go func() {
-		value, err := file.parse(in)
+		value, err := parseTwice(in, file.parse)
 		read <- result{value, err}
 	}()
 	select {
@@ -54,6 +54,48 @@ func readInput[T any](ctx context.Context, stdin io.Reader, file input[T]) (T, e
 		}
 		return r.value, r.err
 	}
+}
+
+// parseTwice has parse read an input, which may go back in it. What comes through
+// a pipe is kept in a file meanwhile.
+func parseTwice[T any](in io.Reader, parse func(io.ReadSeeker) (T, error)) (T, error) {
+	if seeker, ok := in.(io.ReadSeeker); ok {
+		if _, err := seeker.Seek(0, io.SeekCurrent); err == nil {
+			return parse(seeker)
+		}
+	}
+	var none T
+	kept, err := os.CreateTemp("", "enqueue-*.tmp") // mode 0600
+	if err != nil {
+		return none, fmt.Errorf("keeping the input at hand: %w", err)
+	}
+	defer kept.Close()
+	defer os.Remove(kept.Name())
+	if _, err := io.Copy(kept, io.LimitReader(in, intake.DefaultMaxBytes+1)); err != nil {
+		return none, fmt.Errorf("keeping the input at hand: %w", err)
+	}
+	if _, err := kept.Seek(0, io.SeekStart); err != nil {
+		return none, fmt.Errorf("keeping the input at hand: %w", err)
+	}
+	return parse(kept)
+}
+
+// sizeOf is how much is left of an input, or 0 where nobody can tell.
+func sizeOf(in io.Seeker) int64 {
+	at, err := in.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return 0
+	}
+	if file, ok := in.(*os.File); ok { // a folder, for one, can be sought in and has no size
+		if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+			return 0
+		}
+	}
+	end, err := in.Seek(0, io.SeekEnd)
+	if _, back := in.Seek(at, io.SeekStart); err != nil || back != nil {
+		return 0
+	}
+	return end - at
 }
 
 // replaceFile has write fill a new file that only its owner can read, and puts

@@ -33,6 +33,10 @@ func world() env {
 		User:    whoami(),
 		Now:     time.Now,
 		After:   time.After,
+		Every: func(d time.Duration) (<-chan time.Time, func()) {
+			ticker := time.NewTicker(d)
+			return ticker.C, ticker.Stop
+		},
 	}
 	e.IsTTY = term.IsTerminal(int(os.Stderr.Fd())) && e.lookup("TERM") != "dumb"
 	return e

@@ -77,10 +77,14 @@ func rejectBatch(b *intake.Batch, skipInvalid bool) *rejection {
 
 // rejectFile refuses a file of which no row can be read.
 func rejectFile(name string, e *intake.FileError) *rejection {
-	return &rejection{
+	r := &rejection{
 		message: name + ": " + e.Message + "; nothing was written or sent",
 		errors:  []intake.RowError{{Code: e.Code, Message: e.Message}},
 	}
+	if e.Code == intake.CodeTooManyRows {
+		r.advice = "Split the file, or set ENQUEUE_MAX_ROWS to more: memory grows with it, by some 250 MB for a million rows."
+	}
+	return r
 }
 
 // rejectRetry refuses rows that can no longer be sent as they are.

@@ -23,6 +23,7 @@ type env struct {
 	IsTTY          bool     // Stderr is a terminal that can draw a line anew
 	Now            func() time.Time
 	After          func(time.Duration) <-chan time.Time
+	Every          func(time.Duration) (ticks <-chan time.Time, stop func()) // nil: never
 }
 
 // lookup is os.Getenv over Environ.

@@ -143,7 +143,7 @@ func (a *app) findUsers(ctx context.Context, r *sharesRequest) (warnings []strin
 	users := intake.CheckUsers(r.Users)
 	if r.file != "" {
 		place = ""
-		users, err = readInput(ctx, a.Stdin, input[*intake.Users]{name: r.file, parse: func(in io.Reader) (*intake.Users, error) {
+		users, err = readInput(ctx, a.Stdin, input[*intake.Users]{name: r.file, parse: func(in io.ReadSeeker) (*intake.Users, error) {
 			return intake.ReadUsers(in, intake.Options{})
 		}})
 		if err != nil {

@@ -53,6 +53,7 @@ type Config struct {
 
 	WorkerListen  string
 	EnqueueListen string
+	MaxRows       int // of one job
 	LogLevel      string
 	LogFormat     string
 	Location      *time.Location // where a day ends for Quick BI
@@ -95,6 +96,7 @@ func Load(program Program, lookup func(string) string, environ []string) (Config
 	c.Rates = r.ratesByAction(environ)
 	c.MinShare = r.share("LANE_MIN_SHARE", 30)
 	c.EnqueueListen = r.text("ENQUEUE_LISTEN")
+	c.MaxRows = r.number("ENQUEUE_MAX_ROWS", mostRows)
 	c.Location = r.location("QUICKBI_TIMEZONE")
 	c.LogLevel = r.oneOf("LOG_LEVEL", "trace", "debug", "info", "warn", "error")
 	c.LogFormat = r.oneOf("LOG_FORMAT", "auto", "json", "console")
@@ -132,6 +134,9 @@ func (r *reader) worker(c *Config) {
 		r.problem("WORKER_DRAIN", fmt.Sprintf("%s is less than QUICKBI_TIMEOUT (%s); calls in flight must be able to finish", c.DrainFor, c.Timeout))
 	}
 }
+
+// mostRows is more than anybody has, and fewer than can be counted.
+const mostRows = 100_000_000
 
 // aliveLeast leaves room for the beats of a busy worker.
 const aliveLeast = 2 * time.Second

@@ -48,6 +48,7 @@ func Settings() []Setting {
 		{"WORKER_PROBE_FIRST", "1m", "after the account was refused, the first probe"},
 		{"WORKER_PROBE_MOST", "15m", "the longest time between two probes"},
 		{"ENQUEUE_LISTEN", "127.0.0.1:8080", "of enqueue serve"},
+		{"ENQUEUE_MAX_ROWS", "5000000", "rows of one job; memory grows with them, by some 250 MB for a million"},
 		{"LOG_LEVEL", "info", "trace, debug, info, warn, error"},
 		{"LOG_FORMAT", "auto", "json, console, or auto: console on a terminal"},
 	}
@@ -99,11 +100,14 @@ func (r *reader) duration(name string) time.Duration {
 	return d
 }
 
-func (r *reader) count(name string) int {
+func (r *reader) count(name string) int { return r.number(name, 10_000) }
+
+// number reads a number from 1 to most.
+func (r *reader) number(name string, most int) int {
 	v := r.text(name)
 	n, err := strconv.Atoi(v)
-	if err != nil || n < 1 || n > 10_000 {
-		r.problem(name, fmt.Sprintf("%q is not a number from 1 to 10000", v))
+	if err != nil || n < 1 || n > most {
+		r.problem(name, fmt.Sprintf("%q is not a number from 1 to %d", v, most))
 	}
 	return n
 }
