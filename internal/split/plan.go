@@ -50,7 +50,9 @@ func (p *Plan) Task(i int) Task {
 // Action returns the action of one task.
 func (p *Plan) Action(i int) access.Action { return p.actionOf(p.tasks[i]) }
 
-func (p *Plan) actionOf(t planned) access.Action { return p.pools[t.pool].actionFor(int(t.rows * t.cols)) }
+func (p *Plan) actionOf(t planned) access.Action {
+	return p.pools[t.pool].actionFor(int(t.rows * t.cols))
+}
 
 // Changes returns the changes of one task, as in [Task].
 func (p *Plan) Changes(i int) []int32 {

@@ -1,10 +1,10 @@
 package store
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"hash"
 	"strconv"
-	"time"
 
 	"github.com/usher-bi/usher/internal/access"
 )
@@ -31,21 +31,20 @@ type changeRow struct {
 	// Of a row that is to be written.
 	task int // what Task points to
 	day  access.Date
-	date *time.Time
 }
 
 // appendTo appends the canonical text of r: each column as its length in bytes,
 // a colon, its text and a comma; a null is a tilde and a comma. Cells are one
 // column whose text is that of its elements in the same form.
 func (r *changeRow) appendTo(b []byte) []byte {
-	b = appendField(b, strconv.FormatInt(r.Job, 10))
-	b = appendField(b, strconv.Itoa(r.No))
+	b = appendNumber(b, r.Job)
+	b = appendNumber(b, int64(r.No))
 	if r.Task == nil {
 		b = append(b, "~,"...)
 	} else {
-		b = appendField(b, strconv.Itoa(*r.Task))
+		b = appendNumber(b, int64(*r.Task))
 	}
-	b = appendField(b, strconv.Itoa(r.Line))
+	b = appendNumber(b, int64(r.Line))
 	for _, s := range []string{r.RowID, r.Operation, r.PrincipalType, r.Principal, r.ResourceType, r.ResourceID, r.Role} {
 		b = appendField(b, s)
 	}
@@ -65,6 +64,11 @@ func (r *changeRow) appendTo(b []byte) []byte {
 	return appendField(b, string(cells))
 }
 
+func appendNumber(b []byte, n int64) []byte {
+	var digits [20]byte
+	return appendField(b, string(strconv.AppendInt(digits[:0], n, 10)))
+}
+
 func appendField(b []byte, s string) []byte {
 	b = strconv.AppendInt(b, int64(len(s)), 10)
 	b = append(b, ':')
@@ -76,7 +80,7 @@ func appendField(b []byte, s string) []byte {
 func (r *changeRow) fill(job int64, no int, c NewChange) {
 	terms := c.Change.Terms
 	if day := terms.ExpiresOn; day != r.day { // in most jobs it is one day, or a few
-		r.day, r.date, r.ExpiresOn = day, date(day), nil
+		r.day, r.ExpiresOn = day, nil
 		if !day.IsZero() {
 			r.ExpiresOn = new(day.String())
 		}
@@ -91,10 +95,21 @@ func (r *changeRow) fill(job int64, no int, c NewChange) {
 	r.Reason, r.Ticket, r.Cells = c.Reason, c.Ticket, c.Cells
 }
 
-// copyTo sets the values of a row to be copied, in the order of changeColumns.
-func (r *changeRow) copyTo(row []any) []any {
-	return append(row[:0], r.Job, r.No, r.Task, r.Line, r.RowID, r.Operation, r.PrincipalType, r.Principal,
-		r.ResourceType, r.ResourceID, r.Role, r.date, r.Reason, r.Ticket, r.Cells)
+// copyTo appends r as a row to be copied, in the order of changeColumns.
+func (r *changeRow) copyTo(dst []byte) []byte {
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(changeColumns))) //nolint:gosec // a few
+	dst = copyInt(copyBig(dst, r.Job), r.No)
+	if r.Task == nil {
+		dst = copyNull(dst)
+	} else {
+		dst = copyInt(dst, *r.Task)
+	}
+	dst = copyInt(dst, r.Line)
+	for _, s := range []string{r.RowID, r.Operation, r.PrincipalType, r.Principal, r.ResourceType, r.ResourceID, r.Role} {
+		dst = copyText(dst, s)
+	}
+	dst = copyText(copyText(copyDate(dst, r.day), r.Reason), r.Ticket)
+	return copyTexts(dst, r.Cells)
 }
 
 func hexSum(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }

@@ -106,7 +106,7 @@ func (j *pending) write(ctx context.Context, tx pgx.Tx) (changes string, err err
 	if err := copyRows(ctx, tx, "tasks", taskColumns, j.taskRows); err != nil {
 		return "", err
 	}
-	if err := copyRows(ctx, tx, "changes", changeColumns, j.changeRows(digest)); err != nil {
+	if err := copyBinary(ctx, tx, "changes", changeColumns, j.changeBlocks(digest)); err != nil {
 		return "", err
 	}
 	if j.settled == 0 {
@@ -157,16 +157,13 @@ var changeColumns = []string{
 	"resource_type", "resource_id", "role", "expires_on", "reason", "ticket", "cells",
 }
 
-// changesAtOnce is how many changes are written between two words on progress.
-const changesAtOnce = 4096
-
-// changeRows yields the rows of the changes, and feeds h with each.
-func (j *pending) changeRows(h hash.Hash) iter.Seq2[[]any, error] {
-	return func(yield func([]any, error) bool) {
-		no := 0
+// changeBlocks yields the rows of the changes to be copied, and feeds h with each.
+func (j *pending) changeBlocks(h hash.Hash) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
 		var r changeRow
 		var text []byte
-		row := make([]any, len(changeColumns))
+		block := make([]byte, 0, 2*copyBlock)
+		no := 0
 		for c := range j.Changes.each() {
 			no++
 			r.fill(j.number, no, c)
@@ -175,10 +172,14 @@ func (j *pending) changeRows(h hash.Hash) iter.Seq2[[]any, error] {
 			}
 			text = r.appendTo(text[:0])
 			_, _ = h.Write(text) // a hash never fails
-			if !yield(r.copyTo(row), nil) {
+			if block = r.copyTo(block); len(block) < copyBlock && no < j.Changes.Len {
+				continue
+			}
+			if !yield(block) {
 				return
 			}
-			if j.Progress != nil && (no%changesAtOnce == 0 || no == j.Changes.Len) {
+			block = block[:0]
+			if j.Progress != nil {
 				j.Progress(no)
 			}
 		}

@@ -29,9 +29,10 @@ func Submission(b *intake.Batch, r Request) tasks.Submission {
 		Source: r.Source, RequestedBy: r.RequestedBy, Reason: r.Reason, Lane: r.Lane, Key: r.Key,
 		UpdateRole: r.UpdateRole, Fingerprint: fingerprint(b, r), Header: b.Header,
 		Input: store.Input{SHA256: b.SHA256, Rows: b.Total(), Encoding: b.Encoding, Delimiter: b.Delimiter},
-		Rows: rows{b},
+		Rows:  rows{b},
 	}
 }
+
 // rows are the rows of a batch: the sound ones, then the others.
 type rows struct{ *intake.Batch }
 
