@@ -70,8 +70,8 @@ var scenarios = []struct {
 	{"urgent", urgent},
 	{"fair", fair},
 	{"overhead", overhead},
-	{"rivals", rivals},
 	{"import", importing},
+	{"rivals", rivals},
 }
 
 // roles are the parts that this program plays in processes of their own, named
