@@ -2,7 +2,6 @@ package access
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -107,7 +106,7 @@ func (p *problems) checkRole(c Change, r rule) {
 	case r.roles == nil:
 		p.addf(columnRole, CodeRoleNotAllowed, "%s has no role; leave the column empty (found %q)", r.what, role)
 	case slices.Contains(r.roles, role):
-	case !r.otherRoles:
+	case !r.otherRoles, errorValue.MatchString(role):
 		p.addf(columnRole, CodeUnknownRole, "%q is not a role of %s; write one of %s", role, r.what, listed(r.roles))
 	case slices.Contains([]string{RoleView, RoleViewExport, RoleEdit}, role):
 		p.addf(columnRole, CodeUnknownRole, "%q is a level of works, not a role in a workspace; write one of %s, or the id or name of a role of your own", role, listed(r.roles))
@@ -169,9 +168,6 @@ func listed[S ~string](words []S) string {
 	return b.String()
 }
 
-// scientific matches what a spreadsheet makes of a long digit string.
-var scientific = regexp.MustCompile(`^[0-9](\.[0-9]+)?[eE]\+[0-9]+$`)
-
 // checkID reports why id cannot be an id. The API separates ids by comma, and
 // white space or control characters in an id mean that a file was damaged on
 // its way. Nothing else is assumed: ids come as 32 hex digits, with dashes, and
@@ -187,16 +183,22 @@ func (p *problems) checkID(column, id string) {
 	case len(id) > maxIDBytes:
 		p.addf(column, CodeInvalidID, "the id is %d bytes long; no Quick BI id is longer than %d", len(id), maxIDBytes)
 		return
-	case strings.Contains(id, "+") && scientific.MatchString(id):
-		p.addf(column, CodeMangledID, "%q looks like an id that a spreadsheet turned into a number; format the column as text and export again", id)
+	}
+	if what := mangled(id); what != "" {
+		p.addf(column, CodeMangledID, "%q looks like an id that a spreadsheet turned into %s; format the column as text and export again", id, what)
 		return
-	case strings.Contains(id, ","):
+	}
+	if strings.Contains(id, ",") {
 		p.addf(column, CodeInvalidID, "%q holds a comma, which separates ids in the API; write one row an id", id)
 		return
 	}
 	for _, r := range id {
-		if unicode.IsSpace(r) || unicode.IsControl(r) || r == '\ufeff' || r == '\u200b' {
+		if unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
 			p.addf(column, CodeInvalidID, "%q holds white space or an invisible character (%U); remove it", id, r)
+			return
+		}
+		if isTypography(r) {
+			p.addf(column, CodeInvalidID, "%q holds the typographic character %q (%U); type the id in plain letters and digits", id, r, r)
 			return
 		}
 	}

@@ -22,10 +22,14 @@ type builder struct {
 	texts   map[string]text // of reasons and tickets, so that equal ones are kept once
 	jobs    map[string]bool // that the file is a result of
 	uids    tally
+	remarks tally // rows that were taken for remarks
+	rounded tally // rows with an id whose last digits a spreadsheet may have lost
 }
 
 // tally counts rows and remembers the first.
 type tally struct{ rows, line int }
+
+func (t *tally) add(line int) { *t = tally{rows: t.rows + 1, line: cmp.Or(t.line, line)} }
 
 func newBuilder(h header, o Options) *builder {
 	o.MaxRows = cmp.Or(o.MaxRows, DefaultMaxRows)
@@ -57,6 +61,10 @@ func (b *builder) add(r record) error {
 	if !r.broken && blank(r.cells) {
 		return nil
 	}
+	if !r.broken && isRemark(r.cells) {
+		b.remarks.add(r.line)
+		return nil
+	}
 	if b.batch.Total() == b.options.MaxRows {
 		return fileError(CodeTooManyRows, "the file has more than %d rows, the most that one job takes; split it", b.options.MaxRows)
 	}
@@ -74,7 +82,7 @@ func (b *builder) add(r record) error {
 		problems = append(problems, problem("", CodeWrongNumberOfCells,
 			"the row has %d cells and the header %d; quote a cell that holds the delimiter, and keep empty cells at the end", len(r.cells), b.header.width))
 	default:
-		problems = append(problems, b.read(&row)...)
+		problems = append(problems, spoiled(b.read(&row), r.faults)...)
 	}
 	if problems == nil {
 		problems = b.pairs.check(&row, &b.batch.rows)
@@ -163,7 +171,10 @@ func (b *builder) read(row *current) []access.Problem {
 	row.Change.Principal.ID, row.Change.Resource.ID = get(colPrincipal), get(colResourceID)
 	row.Reason, row.Ticket = get(colReason), get(colTicket)
 	if row.Change.Principal.Type == access.User && access.LooksLikeUID(row.Change.Principal.ID) {
-		b.uids = tally{rows: b.uids.rows + 1, line: cmp.Or(b.uids.line, row.Line)}
+		b.uids.add(row.Line)
+	}
+	if lostDigits(row.Change.Principal.ID) || lostDigits(row.Change.Resource.ID) {
+		b.rounded.add(row.Line)
 	}
 	if known != nil {
 		if row.cell, row.sound = b.batch.rows.changes.Find(known.kind, row.Change); row.sound {

@@ -30,9 +30,8 @@ func ReadCSV(r io.Reader, o Options) (*Batch, error) {
 
 // parse makes a batch of the records of in.
 func parse(in *tape, o Options) (*Batch, error) {
-	comma := sniff(in)
-	records := newRecords(in, comma)
-	first, ok := records.next()
+	records := openRecords(in)
+	first, ok := records.first()
 	switch {
 	case records.err != nil:
 		return nil, records.err
@@ -57,6 +56,6 @@ func parse(in *tape, o Options) (*Batch, error) {
 	if records.err != nil {
 		return nil, records.err
 	}
-	b.batch.Encoding, b.batch.Delimiter = in.origin.encoding, string(comma)
+	b.batch.Encoding, b.batch.Delimiter = in.origin.encoding, string(records.comma)
 	return b.finish()
 }

@@ -159,7 +159,7 @@ func TestReadCSVMessagesSayWhatToDo(t *testing.T) {
 		},
 		{
 			Line: 3, Column: "expires_on", RowID: "a", Code: intake.CodeInvalidExpiry,
-			Message: `"05/06/2027" is not a day of the form YYYY-MM-DD; write for example 2026-12-31 (in a spreadsheet, format the column as text first)`,
+			Message: `"05/06/2027" is ambiguous: it can be read as 2027-06-05 or as 2027-05-06; write the day that is meant as YYYY-MM-DD`,
 		},
 		{
 			Line: 5, Column: "action", RowID: "c", Code: intake.CodeConflictingChange,

@@ -11,6 +11,7 @@ import (
 const (
 	CodeConflictingChange  = "conflicting_change"
 	CodeDuplicateRowID     = "duplicate_row_id"
+	CodeFormula            = "formula_result"
 	CodeInvalidExpiry      = "invalid_expiry"
 	CodeInvalidRowID       = "invalid_row_id"
 	CodeMalformedQuotes    = "malformed_quotes"
@@ -23,9 +24,12 @@ const (
 	CodeEmptyFile       = "empty_file"
 	CodeFileTooLarge    = "file_too_large"
 	CodeInvalidEncoding = "invalid_encoding"
+	CodeMergedCells     = "merged_cells"
 	CodeMissingColumn   = "missing_column"
 	CodeNoRows          = "no_rows"
+	CodeNoSuchSheet     = "no_such_sheet"
 	CodeNotACSV         = "not_a_csv"
+	CodeNotAWorkbook    = "not_a_workbook"
 	CodeNULByte         = "nul_byte"
 	CodeTooManyRows     = "too_many_rows"
 )

@@ -12,6 +12,9 @@ import (
 // finish completes the batch once all records are in.
 func (b *builder) finish() (*Batch, error) {
 	if b.batch.Total() == 0 {
+		if b.remarks.rows > 0 {
+			return nil, fileError(CodeNoRows, "the file names columns but has no rows: those that begin with \"# \" are remarks")
+		}
 		return nil, fileError(CodeNoRows, "the file names columns but has no rows")
 	}
 	b.nameRows()
@@ -28,6 +31,7 @@ func (b *builder) finish() (*Batch, error) {
 		b.warnf("%d rows have a principal of 16 digits, the first on line %d: make sure that these are Quick BI user ids and not Alibaba Cloud UIDs",
 			b.uids.rows, b.uids.line)
 	}
+	b.warnOfCells()
 	return b.batch, nil
 }
 

@@ -67,8 +67,12 @@ func (h header) missing() error {
 	if names == nil {
 		return nil
 	}
-	return fileError(CodeMissingColumn, "the first line does not name the column %s; found %s; the columns are %s",
-		strings.Join(names, ", "), quotedList(h.names), strings.Join(columnNames[:], ", "))
+	title := ""
+	if len(h.names) == 1 {
+		title = "; if that is a title, remove it, so that the columns are named first"
+	}
+	return fileError(CodeMissingColumn, "the first line does not name the column %s; found %s%s; the columns are %s",
+		strings.Join(names, ", "), quotedList(h.names), title, strings.Join(columnNames[:], ", "))
 }
 
 // with returns h with column c, blank in every record, unless the file has it.

@@ -44,17 +44,6 @@ const resultPrefix = "result__"
 // Its values are remembered.
 const resultJob = resultPrefix + "job_id"
 
-// columnOf returns the column that a header cell names. Case, surrounding white
-// space and byte order marks do not matter.
-func columnOf(name string) (column, bool) {
-	name = plainName(name)
-	if name == "user_id" {
-		return colPrincipal, true
-	}
-	i := slices.Index(columnNames[:], name)
-	return column(i), i >= 0
-}
-
 func plainName(name string) string {
 	return strings.ToLower(strings.TrimFunc(name, func(r rune) bool { return unicode.IsSpace(r) || r == '\ufeff' }))
 }
@@ -128,7 +117,7 @@ func fold[T ~string](word string, known ...T) T {
 }
 
 func operationOf(cell string) access.Operation {
-	return fold(cell, access.Grant, access.Revoke)
+	return fold(meaning(colAction, cell), access.Grant, access.Revoke)
 }
 
 // principalTypeOf takes a blank cell for a user.
@@ -136,16 +125,16 @@ func principalTypeOf(cell string) access.PrincipalType {
 	if strings.TrimSpace(cell) == "" {
 		return access.User
 	}
-	return fold(cell, access.User, access.Group, access.Organization, access.Workspace)
+	return fold(meaning(colPrincipalType, cell), access.User, access.Group, access.Organization, access.Workspace)
 }
 
 func resourceTypeOf(cell string) access.ResourceType {
-	return fold(cell, access.ResourceTypes()...)
+	return fold(meaning(colResourceType, cell), access.ResourceTypes()...)
 }
 
 // roleOf folds the names that the product knows; roles of an organization's own
 // keep their spelling.
 func roleOf(cell string) string {
-	return fold(cell, access.RoleView, access.RoleViewExport, access.RoleEdit,
+	return fold(meaning(colRole, cell), access.RoleView, access.RoleViewExport, access.RoleEdit,
 		access.RoleAdmin, access.RoleDeveloper, access.RoleAnalyst, access.RoleViewer)
 }

@@ -6,6 +6,9 @@ import (
 	"encoding/csv"
 	"errors"
 	"io"
+	"regexp"
+
+	"github.com/usher-bi/usher/internal/access"
 )
 
 // delimiters are the characters that may separate cells, the likeliest first.
@@ -47,14 +50,16 @@ type records struct {
 	before int   // lines of the text before that
 	comma  rune
 	reader *csv.Reader
-	err    error // why no more records came, if not for the end of the text
+	again  *record // comes once more
+	err    error   // why no more records came, if not for the end of the text
 }
 
 // record is one record of a CSV text. Its cells hold until the next is read.
 type record struct {
 	line   int
 	cells  []string
-	broken bool // a quote is wrong; cells are those before it
+	broken bool             // a quote is wrong; cells are those before it
+	faults []access.Problem // of cells that hold what no text can stand for; at most one a column
 }
 
 // newRecords reads a text from what is still needed of it.
@@ -63,8 +68,40 @@ func newRecords(in *tape, comma rune) *records {
 	return &records{in: in, start: in.keep, comma: comma, reader: newReader(in, comma)}
 }
 
+// openRecords finds out how a text that nobody has read yet separates cells. A
+// first line "sep=;", which spreadsheets obey and do not show, says it.
+func openRecords(in *tape) *records {
+	in.wind(in.keep)
+	line, _ := bufio.NewReader(in).ReadSlice('\n')
+	named := sepLine.FindSubmatch(bytes.TrimSuffix(line, []byte{'\n'}))
+	if named == nil {
+		return newRecords(in, sniff(in))
+	}
+	comma := rune(named[1][0])
+	in.keep += int64(len(line))
+	r := newRecords(in, comma)
+	r.before = 1
+	return r
+}
+
+var sepLine = regexp.MustCompile(`(?i)^"?sep=([,;|\t])"?[,;|\t]*$`)
+
+// first returns the first record that is not blank, and false if there is none.
+func (r *records) first() (record, bool) {
+	for {
+		out, ok := r.next()
+		if !ok || out.broken || !blank(out.cells) {
+			return out, ok
+		}
+	}
+}
+
 // next returns the next record, and false after the last.
 func (r *records) next() (record, bool) {
+	if out := r.again; out != nil {
+		r.again = nil
+		return *out, true
+	}
 	r.in.keep = r.start + r.reader.InputOffset()
 	cells, err := r.reader.Read()
 	if r.err = r.in.failed(); r.err != nil {

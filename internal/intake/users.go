@@ -38,14 +38,12 @@ func CheckUsers(ids []string) *Users {
 }
 
 func parseUsers(in *tape, maxRows int) (*Users, error) {
-	comma := sniff(in)
-	records := newRecords(in, comma)
+	records := openRecords(in)
 	h, err := userHeader(records)
 	if err != nil {
 		return nil, err
 	}
 	if h == nil {
-		records = newRecords(in, comma)
 		h = &header{names: []string{colPrincipal.String()}, from: []int{0}, width: 1}
 		h.layout = LayoutOf(h.names)
 	}
@@ -81,7 +79,7 @@ func parseUsers(in *tape, maxRows int) (*Users, error) {
 // userHeader reads the first line if it names columns, and returns nil if it
 // is the first id already.
 func userHeader(r *records) (*header, error) {
-	first, _ := r.next()
+	first, _ := r.first()
 	if r.err != nil {
 		return nil, r.err
 	}
@@ -104,6 +102,7 @@ func userHeader(r *records) (*header, error) {
 		return nil, fileError(CodeMissingColumn,
 			"the first line does not name the column principal or user_id; found %s; write one id a line, or name the column", quotedList(first.cells))
 	}
+	r.again = &first
 	return nil, nil //nolint:nilnil // no header and no error
 }
 
