@@ -29,6 +29,10 @@ type Options struct {
 	// leaves such grants alone, and they are errors.
 	DefaultExpiryDays int
 
+	// Sheet is the name of the sheet of a workbook to read. Empty means the first
+	// that is not hidden.
+	Sheet string
+
 	// MaxRows is how many rows the file may have. Zero means DefaultMaxRows.
 	MaxRows int
 
@@ -53,8 +57,8 @@ type Batch struct {
 	ResultOf []string
 
 	SHA256    string // of the bytes read, in hex
-	Encoding  string // utf-8, utf-8-bom, utf-16le, utf-16be or gb18030
-	Delimiter string // comma, semicolon, tab or bar, as the character itself
+	Encoding  string // utf-8, utf-8-bom, utf-16le, utf-16be, gb18030 or xlsx
+	Delimiter string // comma, semicolon, tab or bar, as the character itself; empty for xlsx
 
 	rows columns // the sound ones
 }

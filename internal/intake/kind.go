@@ -7,8 +7,8 @@ import (
 
 // kinds are the files that people submit by mistake, by how they begin.
 var kinds = []struct{ begin, message string }{
-	{"PK\x03\x04", "this is an Excel workbook (.xlsx) or another ZIP file, not a CSV; open it and save it as CSV UTF-8"},
-	{"\xd0\xcf\x11\xe0", "this is an old Excel workbook (.xls), not a CSV; open it and save it as CSV UTF-8"},
+	{zipMark, "this is an Excel workbook (.xlsx) or another ZIP file, not a CSV; open it and save it as CSV UTF-8"},
+	{"\xd0\xcf\x11\xe0", "this is an old Excel workbook (.xls) or one with a password, not a CSV; open it and save it as .xlsx without a password, or as CSV UTF-8"},
 	{"%PDF-", "this is a PDF, not a CSV; ask for the list as a CSV file"},
 	{"\x1f\x8b", "this is a gzip file, not a CSV; unpack it first, for example with gunzip"},
 	{"<", "this is HTML or XML, not a CSV; a download page may have been saved in place of the file"},

@@ -107,7 +107,7 @@ func TestOtherFiles(t *testing.T) {
 
 	d := prepareOffline(t)
 	for _, tt := range []struct{ name, content, code, says string }{
-		{"workbook", workbook(t), "not_a_csv", "Excel workbook"},
+		{"ZIP file", workbook(t), "not_a_workbook", "no Excel workbook"},
 		{"old workbook", "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + strings.Repeat("\x00", 600), "not_a_csv", "Excel workbook"},
 		{"pdf", "%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n", "not_a_csv", "PDF"},
 		{"html", "<!DOCTYPE html>\n<html><head><title>Sign in</title></head></html>\n", "not_a_csv", "HTML"},
@@ -132,7 +132,7 @@ func TestOtherFiles(t *testing.T) {
 	d.enqueue("csv", "/no/such/file.csv", "--dry-run").want(2).says("/no/such/file.csv")
 }
 
-// workbook is a file as a spreadsheet saves it.
+// workbook is a ZIP file that lacks what makes it a workbook.
 func workbook(t *testing.T) string {
 	t.Helper()
 	var out bytes.Buffer
