@@ -24,14 +24,17 @@ type csvRequest struct {
 	key         string
 	lane        store.Lane
 	expiry      daysFlag
+	sheet       string
 	skipInvalid bool
 	updateRole  bool
 	dryRun      bool
+	yes         bool
 	wait        waitFlag
 }
 
-const csvLong = `Reads a CSV file of changes, checks all of it, and submits it as one job. Prints
-the job's id. FILE - is standard input.
+const csvLong = `Reads a file of changes, CSV or an Excel workbook (.xlsx), checks all of it, and
+submits it as one job. Prints the job's id. FILE - is standard input. On a terminal
+it first shows what would be sent and asks; --yes answers.
 
   row_id,action,principal,principal_type,resource_type,resource_id,role,expires_on,reason,ticket
   hr-000017,grant,46e53a5ba4b6,user,qa_resource,6b407e50e774,,2026-12-31,joiner,HR-8812
@@ -54,7 +57,9 @@ action is grant or revoke, principal is a Quick BI id, and principal_type is use
 where it is empty. A revoke has no role and no expires_on; Quick BI takes works
 back from users only. row_id, reason and ticket are not needed, and unknown
 columns are carried through to the results. Column order, case, encoding and
-delimiter are found out.
+delimiter are found out, and Chinese names of columns and values are known (操作,
+工号, 资源类型, 授权, 撤销 and others). Of a workbook the first sheet that is not hidden
+is read. "enqueue template" writes a file to begin with.
 
 One bad row rejects the file, and every bad row is listed. The same rows from
 the same source are accepted once: repeating a submission gives the same job. A
@@ -64,16 +69,17 @@ func (a *app) csvCommand() *cobra.Command {
 	r := csvRequest{source: "csv", requestedBy: a.User, lane: store.Normal}
 	cmd := &cobra.Command{
 		Use:   "csv FILE|-",
-		Short: "Submit a CSV file as a job",
+		Short: "Submit a CSV file or an Excel workbook as a job",
 		Long:  csvLong,
 		Example: `  enqueue csv people.csv --dry-run
   enqueue csv people.csv --reason "Q4 audit" --wait
+  enqueue csv people.xlsx --sheet Leavers
   enqueue csv movers.csv --update-role
   enqueue csv leavers.csv --source hr-nightly --lane urgent --key leavers-2026-11-22
   export-people | enqueue csv - --default-expiry 90d --json`,
 		Args: oneArg("the FILE to submit, or - for standard input"),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
-			return []cobra.Completion{"csv", "txt", "tsv"}, cobra.ShellCompDirectiveFilterFileExt
+			return []cobra.Completion{"csv", "xlsx", "txt", "tsv"}, cobra.ShellCompDirectiveFilterFileExt
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r.file = args[0]
@@ -87,9 +93,11 @@ func (a *app) csvCommand() *cobra.Command {
 	flags.StringVar(&r.key, "key", "", "idempotency `KEY`: accepted once for the source (default: a hash of the rows)")
 	flags.Var(wordFlag[store.Lane]{&r.lane, store.Lanes()}, "lane", "`LANE` in which its tasks queue: "+join(store.Lanes()))
 	flags.Var(&r.expiry, "default-expiry", "last `DAY` of grants that name none, as days from today: 90d")
+	flags.StringVar(&r.sheet, "sheet", "", "`NAME` of the sheet of a workbook to read (default: the first that is not hidden)")
 	flags.BoolVar(&r.skipInvalid, "skip-invalid", false, "submit the good rows and record the bad ones as failures")
 	flags.BoolVar(&r.updateRole, "update-role", false, "give members of a workspace whose role is another one the role of the row; else such rows fail")
 	flags.BoolVar(&r.dryRun, "dry-run", false, "say what would be done, and write and send nothing; needs no server, but tells with them when it would be done")
+	flags.BoolVar(&r.yes, "yes", false, "submit without asking on a terminal; elsewhere nothing is asked")
 	r.wait.register(cmd)
 	complete(cmd, "lane", store.Lanes())
 	return cmd
@@ -111,7 +119,7 @@ func (a *app) csv(ctx context.Context, r csvRequest) error {
 		return err
 	}
 	batch, err := a.readBatch(ctx, r, intake.Options{
-		Today: access.DateOf(a.Now().In(cfg.Location)), DefaultExpiryDays: r.expiry.days, MaxRows: cfg.MaxRows,
+		Today: access.DateOf(a.Now().In(cfg.Location)), DefaultExpiryDays: r.expiry.days, MaxRows: cfg.MaxRows, Sheet: r.sheet,
 	})
 	if err != nil {
 		return err
@@ -126,6 +134,12 @@ func (a *app) csv(ctx context.Context, r csvRequest) error {
 	if r.dryRun {
 		a.warn(warnings)
 		return a.dryRun(ctx, cfg, sub, warnings)
+	}
+	if a.asks(r) {
+		if err := a.confirm(ctx, cfg, sub, warnings); err != nil {
+			return err
+		}
+		warnings = nil // they were read
 	}
 	return a.submit(ctx, cfg, func(s submitting) error {
 		shown := a.newStages()
@@ -145,7 +159,7 @@ func (a *app) readBatch(ctx context.Context, r csvRequest, o intake.Options) (*i
 	defer shown.close()
 	return readInput(ctx, a.Stdin, input[*intake.Batch]{name: r.file, parse: func(in io.ReadSeeker) (*intake.Batch, error) {
 		a.boundMemory(sizeOf(in))
-		return intake.ReadCSV(shown.reading(in), o)
+		return intake.Read(shown.reading(in), o)
 	}})
 }
 

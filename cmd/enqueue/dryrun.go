@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"maps"
 	"math"
 	"slices"
@@ -67,43 +68,65 @@ func (a *app) foresee(ctx context.Context, cfg config.Config, sub tasks.Submissi
 	return f
 }
 
+// forecast is a plan and how long it takes.
+type forecast struct {
+	tasks.Plan
+
+	foresight
+
+	lane  store.Lane
+	rate  func(access.Action) config.Rate
+	floor time.Duration // if nothing else is sent
+}
+
+// forecast plans a submission with what the servers tell.
+func (a *app) forecast(ctx context.Context, cfg config.Config, sub tasks.Submission) forecast {
+	plan := tasks.PlanOf(sub)
+	f := forecast{Plan: plan, foresight: a.foresee(ctx, cfg, sub, plan), lane: sub.Lane}
+	f.rate = func(action access.Action) config.Rate { return cmp.Or(f.set[action], cfg.RateOf(string(action))) }
+	f.floor = plan.Floor(func(action access.Action) float64 { return float64(f.rate(action)) })
+	return f
+}
+
+// write tells a person what a submission would come to.
+func (f forecast) write(out io.Writer) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "rows\t%s\n", commas(f.Rows))
+	fmt.Fprintf(w, "changes\t%s\n", commas(f.Changes))
+	if settled := f.Rows - f.Changes; settled > 0 {
+		fmt.Fprintf(w, "not sent\t%s, because they repeat others or are invalid\n", commas(settled))
+	}
+	actions := slices.Sorted(maps.Keys(f.Calls))
+	for _, action := range actions {
+		fmt.Fprintf(w, "calls\t%s %s, at %s at most\n", commas(f.Calls[action]), action, f.rate(action))
+	}
+	text := f.floor.Round(10 * time.Millisecond).String()
+	if len(actions) > 0 { // else there is nothing to send
+		seconds := func(a access.Action) float64 { return float64(f.Calls[a]) / float64(f.rate(a)) }
+		slowest := slices.MaxFunc(actions, func(a, b access.Action) int { return cmp.Compare(seconds(a), seconds(b)) })
+		text += " at " + f.rate(slowest).String()
+	}
+	fmt.Fprintf(w, "floor\t%s\n", text)
+	if f.eta != nil {
+		fmt.Fprintf(w, "done in\tabout %s if submitted now in lane %s, with what is queued before it\n", f.eta.Round(time.Second), f.lane)
+	}
+	return w.Flush()
+}
+
 // dryRun prints what a submission would come to.
 func (a *app) dryRun(ctx context.Context, cfg config.Config, sub tasks.Submission, warnings []string) error {
-	plan := tasks.PlanOf(sub)
-	seen := a.foresee(ctx, cfg, sub, plan)
-	rate := func(action access.Action) config.Rate { return cmp.Or(seen.set[action], cfg.RateOf(string(action))) }
-	floor := plan.Floor(func(action access.Action) float64 { return float64(rate(action)) })
+	f := a.forecast(ctx, cfg, sub)
 	if a.json {
 		d := planDocument{
-			DryRun: true, Rows: plan.Rows, Changes: plan.Changes, Calls: plan.Calls,
-			FloorSeconds: hundredths(floor), Warnings: append([]string{}, warnings...),
+			DryRun: true, Rows: f.Rows, Changes: f.Changes, Calls: f.Calls,
+			FloorSeconds: hundredths(f.floor), Warnings: append([]string{}, warnings...),
 		}
-		if seen.eta != nil {
-			d.ETASeconds = new(hundredths(*seen.eta))
+		if f.eta != nil {
+			d.ETASeconds = new(hundredths(*f.eta))
 		}
 		return a.emit(d)
 	}
-	w := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "rows\t%s\n", commas(plan.Rows))
-	fmt.Fprintf(w, "changes\t%s\n", commas(plan.Changes))
-	if settled := plan.Rows - plan.Changes; settled > 0 {
-		fmt.Fprintf(w, "not sent\t%s, because they repeat others or are invalid\n", commas(settled))
-	}
-	actions := slices.Sorted(maps.Keys(plan.Calls))
-	for _, action := range actions {
-		fmt.Fprintf(w, "calls\t%s %s, at %s at most\n", commas(plan.Calls[action]), action, rate(action))
-	}
-	text := floor.Round(10 * time.Millisecond).String()
-	if len(actions) > 0 { // else there is nothing to send
-		seconds := func(a access.Action) float64 { return float64(plan.Calls[a]) / float64(rate(a)) }
-		slowest := slices.MaxFunc(actions, func(a, b access.Action) int { return cmp.Compare(seconds(a), seconds(b)) })
-		text += " at " + rate(slowest).String()
-	}
-	fmt.Fprintf(w, "floor\t%s\n", text)
-	if seen.eta != nil {
-		fmt.Fprintf(w, "done in\tabout %s if submitted now in lane %s, with what is queued before it\n", seen.eta.Round(time.Second), sub.Lane)
-	}
-	if err := w.Flush(); err != nil {
+	if err := f.write(a.Stdout); err != nil {
 		return err
 	}
 	a.sayf("Nothing was written or sent.")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,7 +43,10 @@ func (e usageError) Error() string { return e.err.Error() }
 func (e usageError) Unwrap() error { return e.err }
 
 // refusal is a command that makes no sense as things stand.
-type refusal struct{ code, message, advice string }
+type refusal struct {
+	code, message, advice string
+	exit                  int // 0 means exitUsage
+}
 
 func (r refusal) Error() string { return r.message }
 
@@ -108,7 +112,7 @@ func faultOf(err error) fault {
 	case isNotShown:
 		return set(exitUnreachable, "accepted_not_shown", "It goes on. To see it, repeat the same command: nothing is accepted twice.")
 	case isRefusal:
-		return set(exitUsage, refused.code, refused.advice)
+		return set(cmp.Or(refused.exit, exitUsage), refused.code, refused.advice)
 	case isUsage && usage.command != "":
 		return set(exitUsage, "usage", "See: "+usage.command+" --help")
 	case isUsage:

@@ -38,7 +38,9 @@ func world() env {
 			return ticker.C, ticker.Stop
 		},
 	}
-	e.IsTTY = term.IsTerminal(int(os.Stderr.Fd())) && e.lookup("TERM") != "dumb"
+	stderr := term.IsTerminal(int(os.Stderr.Fd()))
+	e.IsTTY = stderr && e.lookup("TERM") != "dumb"
+	e.Asks = stderr && term.IsTerminal(int(os.Stdin.Fd()))
 	return e
 }
 

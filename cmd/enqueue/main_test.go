@@ -29,6 +29,7 @@ type bench struct {
 	vars  map[string]string
 	stdin io.Reader
 	tty   bool
+	asks  bool
 	now   time.Time
 	tick  func() // runs whenever the command waits
 	store *store.Store
@@ -79,7 +80,7 @@ func (b *bench) runCtx(ctx context.Context, args ...string) outcome {
 	var out, errOut bytes.Buffer
 	code := run(ctx, env{
 		Args: args, Stdin: b.stdin, Stdout: &out, Stderr: &errOut, Environ: environ,
-		User: "tess@desk", IsTTY: b.tty,
+		User: "tess@desk", IsTTY: b.tty, Asks: b.asks,
 		Now: func() time.Time { return b.now },
 		After: func(d time.Duration) <-chan time.Time {
 			b.now = b.now.Add(d)

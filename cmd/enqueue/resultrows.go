@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/csv"
 	"errors"
+	"fmt"
 	"io"
 	"strconv"
 	"time"
 
 	"github.com/usher-bi/usher/internal/intake"
+	"github.com/usher-bi/usher/internal/intake/xlsx"
 	"github.com/usher-bi/usher/internal/store"
 )
 
@@ -33,9 +35,40 @@ func (r results) each(ctx context.Context, yield func(store.Result) error) error
 // writeCSV writes a header and a line a row, and returns how many rows.
 func (r results) writeCSV(ctx context.Context, w io.Writer) (rows int, err error) {
 	out := csv.NewWriter(w)
+	if rows, err = r.writeRows(ctx, out.Write); err != nil {
+		return rows, err
+	}
+	out.Flush()
+	return rows, out.Error()
+}
+
+// writeXLSX writes a workbook of the same cells, in which what came from the
+// input is text, and returns how many rows.
+func (r results) writeXLSX(ctx context.Context, w io.Writer) (rows int, err error) {
+	out := xlsx.NewWriter(w)
+	columns := make([]xlsx.Column, len(r.header), len(r.header)+len(resultColumns))
+	for _, name := range resultColumns {
+		columns = append(columns, xlsx.Column{Number: name == "result__line" || name == "result__attempts"})
+	}
+	if err := out.Sheet("results", columns); err != nil {
+		return 0, err
+	}
+	rows, err = r.writeRows(ctx, out.Row)
+	if err == nil {
+		err = out.Close()
+	}
+	if errors.Is(err, xlsx.ErrTooManyRows) || errors.Is(err, xlsx.ErrTextTooLong) {
+		err = usageError{err: fmt.Errorf("the results do not fit into a workbook: %w; write CSV instead, for example with -o results.csv", err)}
+	}
+	return rows, err
+}
+
+// writeRows has put write a header and each row, and returns how many rows. The
+// cells are changed after that.
+func (r results) writeRows(ctx context.Context, put func(cells []string) error) (rows int, err error) {
 	layout := intake.LayoutOf(r.header)
 	cells := append(append([]string{}, r.header...), resultColumns...)
-	if err := out.Write(neutralised(cells)); err != nil {
+	if err := put(neutralised(cells)); err != nil {
 		return 0, err
 	}
 	err = r.each(ctx, func(res store.Result) error {
@@ -43,13 +76,9 @@ func (r results) writeCSV(ctx context.Context, w io.Writer) (rows int, err error
 		cells = layout.AppendCells(cells[:0], inputRow(res))
 		cells = append(cells, strconv.Itoa(res.Line), string(res.Status), res.Code, res.Message, strconv.FormatBool(res.Retryable),
 			strconv.Itoa(res.Attempts), res.APICode, res.RequestID, machineTime(res.FinishedAt), r.request.job)
-		return out.Write(neutralised(cells))
+		return put(neutralised(cells))
 	})
-	if err != nil {
-		return rows, err
-	}
-	out.Flush()
-	return rows, out.Error()
+	return rows, err
 }
 
 // neutralised changes cells in place so that no spreadsheet takes one for a

@@ -21,17 +21,19 @@ func (a *app) resultsCommand() *cobra.Command {
 	var r resultsRequest
 	cmd := &cobra.Command{
 		Use:   "results JOB",
-		Short: "Write what became of each row, as CSV",
+		Short: "Write what became of each row, as CSV or as a workbook",
 		Long: `Writes the columns of the input in their order, and result__ columns that say
 what became of each row. The file can be submitted again as it is: result__
 columns are ignored then. Cells that a spreadsheet would take for a formula get
 a leading apostrophe, which is removed on submission.
 
-A FILE begins with a byte order mark, for Excel, can be read by its owner only,
-and appears whole or not at all. With --json stdout gets {"results":[…]} or,
+A FILE whose name ends in .xlsx is an Excel workbook, in which ids are text. Any
+other is CSV and begins with a byte order mark, for Excel. A FILE can be read by its
+owner only, and appears whole or not at all. With --json stdout gets {"results":[…]} or,
 beside -o, {"file":…,"rows":…}.`,
 		Example: `  enqueue results 01JD3Z5S2M8H0T6W9K4Q7XBRNE -o results.csv
-  enqueue results 01JD3Z5S2M8H0T6W9K4Q7XBRNE --status failed,unknown -o failed.csv`,
+  enqueue results 01JD3Z5S2M8H0T6W9K4Q7XBRNE --status failed,unknown -o failed.csv
+  enqueue results 01JD3Z5S2M8H0T6W9K4Q7XBRNE -o results.xlsx`,
 		Args:              oneArg("the JOB"),
 		ValidArgsFunction: a.completeJob,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -73,10 +75,15 @@ func (a *app) results(ctx context.Context, r resultsRequest) error {
 // byteOrderMark makes Excel read a CSV file as UTF-8.
 const byteOrderMark = "\ufeff"
 
-// resultsFile writes a CSV file that is there whole or not at all.
+// resultsFile writes a file that is there whole or not at all, a workbook if its
+// name says so.
 func (a *app) resultsFile(ctx context.Context, res results) error {
 	rows, file := 0, res.request.file
 	err := replaceFile(file, func(w io.Writer) (err error) {
+		if formatOf(file) == formatXLSX {
+			rows, err = res.writeXLSX(ctx, w)
+			return err
+		}
 		if _, err := io.WriteString(w, byteOrderMark); err != nil {
 			return err
 		}

@@ -21,6 +21,7 @@ type env struct {
 	Environ        []string // NAME=value; a later entry wins
 	User           string   // who runs the command: the default of --requested-by
 	IsTTY          bool     // Stderr is a terminal that can draw a line anew
+	Asks           bool     // Stdin and Stderr are terminals: a person is there to be asked
 	Now            func() time.Time
 	After          func(time.Duration) <-chan time.Time
 	Every          func(time.Duration) (ticks <-chan time.Time, stop func()) // nil: never
@@ -112,7 +113,8 @@ Global flags:
 {{.InheritedFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}
 `
 
-const rootExample = `  enqueue csv people.csv --dry-run           what would be done, without doing it
+const rootExample = `  enqueue template -o people.xlsx            a file to fill in
+  enqueue csv people.csv --dry-run           what would be done, without doing it
   enqueue csv people.csv --reason "Q4 audit" --wait
   enqueue failures 01JD3Z5S2M8H0T6W9K4Q7XBRNE
   enqueue results 01JD3Z5S2M8H0T6W9K4Q7XBRNE --status failed -o failed.csv
@@ -164,7 +166,7 @@ func newRoot(a *app, text io.Writer) *cobra.Command {
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print exactly one JSON document on stdout, errors too")
 	root.Flags().BoolVar(&showVersion, "version", false, "print the version")
 	root.AddCommand(
-		a.csvCommand(), a.jobsCommand(), a.statusCommand(), a.resultsCommand(),
+		a.csvCommand(), a.templateCommand(), a.jobsCommand(), a.statusCommand(), a.resultsCommand(),
 		a.failuresCommand(), a.retryCommand(), a.cancelCommand(), a.pauseCommand(), a.resumeCommand(), a.limitsCommand(),
 		a.sharesCommand(), a.verifyCommand(), a.auditCommand(), a.versionCommand(),
 	)

@@ -88,10 +88,10 @@ func TestReadCSVKnowsEverySpelling(t *testing.T) {
 			header := strings.Split(strings.TrimSpace(fullHeader), ",")
 			header[slices.Index(header, c.Name)] = " " + strings.ToUpper(alias) + "*"
 			b := read(t, strings.Join(header, ","), "7,grant,u,user,workspace,w,admin,,joiner,HR-1")
-			equal(t, alias, []string{"admin", "joiner", "HR-1", "7"}, []string{b.Rows[0].Change.Terms.Role, b.Rows[0].Reason, b.Rows[0].Ticket, b.Rows[0].RowID})
+			equal(t, alias, []string{"admin", "joiner", "HR-1", "7"}, []string{b.Row(0).Change.Terms.Role, b.Row(0).Reason, b.Row(0).Ticket, b.Row(0).RowID})
 			equal(t, "header", header, b.Header)
 			equal(t, "warnings", nil, b.Warnings)
-			equal(t, "cells", nil, b.Rows[0].Cells)
+			equal(t, "cells", nil, b.Row(0).Cells)
 		}
 		for _, value := range c.Values {
 			for _, alias := range value.Aliases {
@@ -102,7 +102,7 @@ func TestReadCSVKnowsEverySpelling(t *testing.T) {
 				for _, bad := range b.Invalid {
 					row = bad.Row
 				}
-				for _, good := range b.Rows {
+				for _, good := range b.Rows() {
 					row = good
 				}
 				got := map[string]string{
@@ -110,7 +110,7 @@ func TestReadCSVKnowsEverySpelling(t *testing.T) {
 					"resource_type": string(row.Change.Resource.Type), "role": row.Change.Terms.Role,
 				}
 				equal(t, alias, value.Name, got[c.Name])
-				if len(b.Rows) > 0 {
+				if b.Len() > 0 {
 					equal(t, alias+" comes back", write(b), write(readBytes(t, write(b))))
 				}
 			}

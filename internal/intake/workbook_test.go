@@ -23,7 +23,7 @@ func TestReadXLSXReadsTheSheetThatIsNamed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		equal(t, sheet, lines, each(b.Rows, func(r intake.Row) int { return r.Line }))
+		equal(t, sheet, lines, each(rows(b), func(r intake.Row) int { return r.Line }))
 	}
 	o := options
 	o.Sheet = "none"
@@ -91,7 +91,7 @@ func TestReadXLSXReadsBackWhatWasWritten(t *testing.T) {
 		var buf bytes.Buffer
 		w, layout := xlsx.NewWriter(&buf), intake.LayoutOf(b.Header)
 		errs := []error{w.Sheet("results", make([]xlsx.Column, len(b.Header))), w.Row(b.Header)}
-		for _, r := range b.Rows {
+		for _, r := range b.Rows() {
 			errs = append(errs, w.Row(each(layout.AppendCells(nil, r), intake.Neutralise)))
 		}
 		if err := errors.Join(append(errs, w.Close())...); err != nil {
