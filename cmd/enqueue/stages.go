@@ -125,7 +125,7 @@ func (s *stages) drawBar(now stage, text string) {
 
 // text says how far the stage is, how fast it goes and what is left of it.
 func (s stage) text(at time.Time) string {
-	count := func(n int) string { return commas(n) }
+	count := commas
 	unit := " " + s.unit
 	if s.unit == "" {
 		count, unit = func(n int) string { return fmt.Sprintf("%.1f", float64(n)/1e6) }, " MB"

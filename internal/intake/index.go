@@ -12,7 +12,7 @@ func (x *index) find(hash uint64, same func(place int32) bool) (place int32, ok 
 	if x.used == 0 {
 		return 0, false
 	}
-	mask := uint64(len(x.slots) - 1)
+	mask := uint64(len(x.slots) - 1) //nolint:gosec // there are some
 	for i := hash & mask; x.slots[i] != 0; i = (i + 1) & mask {
 		if same(x.slots[i]) {
 			return x.slots[i], true
@@ -37,7 +37,7 @@ func (x *index) put(hash uint64, place int32, hashOf func(place int32) uint64) {
 }
 
 func (x *index) set(hash uint64, place int32) {
-	mask := uint64(len(x.slots) - 1)
+	mask := uint64(len(x.slots) - 1) //nolint:gosec // there are some
 	i := hash & mask
 	for x.slots[i] != 0 {
 		i = (i + 1) & mask

@@ -28,7 +28,7 @@ type shapes struct {
 	last  *shape
 }
 
-func (shapes) keyOf(l Layout, cells []string) (key shapeKey) {
+func (*shapes) keyOf(l Layout, cells []string) (key shapeKey) {
 	for i, c := range shaping {
 		key[i] = l.get(cells, c)
 	}

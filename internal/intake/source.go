@@ -100,7 +100,7 @@ func newTape(from *raw, assumed string) *tape {
 	start := make([]byte, 3)
 	n, err := io.ReadFull(from, start)
 	start = start[:n]
-	in := io.Reader(io.MultiReader(bytes.NewReader(start), from))
+	in := io.MultiReader(bytes.NewReader(start), from)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		in = failing{err}
 	}

@@ -38,7 +38,7 @@ func (t *texts) get(at text) string {
 	if at == 0 {
 		return ""
 	}
-	length, place := int(at&(1<<lengthBits-1)), int(at>>lengthBits) //nolint:gosec // as keep made them
+	length, place := int(at&(1<<lengthBits-1)), int(at>>lengthBits)
 	from := place & (pieceSize - 1)
 	return t.pieces[place>>pieceBits].String()[from : from+length]
 }
@@ -57,9 +57,9 @@ func (c *textColumn) set(row int, t text) {
 	(*c)[row] = t
 }
 
-func (c textColumn) at(row int) text {
-	if row >= len(c) {
+func (c *textColumn) at(row int) text {
+	if row >= len(*c) {
 		return 0
 	}
-	return c[row]
+	return (*c)[row]
 }

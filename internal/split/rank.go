@@ -109,12 +109,12 @@ func (p *Plan) pool(changes []int32) []int32 {
 			c.workspace = resource.ID
 		}
 		if c != last || number < 0 {
-			known := false
-			if number, known = classes[c]; !known {
-				number = numbered(numbers, poolOf(p.changes.At(int(i))))
-				classes[c] = number
+			n, known := classes[c]
+			if !known {
+				n = numbered(numbers, poolOf(p.changes.At(int(i))))
+				classes[c] = n
 			}
-			last = c
+			last, number = c, n
 		}
 		out[i] = number
 	}

@@ -28,7 +28,9 @@ func TestChangesAreWrittenAsTheyAre(t *testing.T) {
 		func(r *store.Row) { r.Change.Terms.ExpiresOn = day(9999) },
 		func(r *store.Row) { r.Cells = []string{} },
 		func(r *store.Row) { r.Cells = []string{"", "NULL", `{",}`, "\u5de5\n\t\\"} },
-		func(r *store.Row) { r.Reason, r.Ticket, r.Change.Terms.Role = "\u5165\u804c", strings.Repeat("x", 200_000), `\N` },
+		func(r *store.Row) {
+			r.Reason, r.Ticket, r.Change.Terms.Role = "\u5165\u804c", strings.Repeat("x", 200_000), `\N`
+		},
 		func(r *store.Row) { r.Line = 1<<31 - 1 },
 	} {
 		row := edge

@@ -43,7 +43,7 @@ func (l RowList) Columns() Columns {
 	c := Columns{Len: len(l), Changes: &access.Changes{}, Open: make([]int32, 0, len(l)), Unsure: map[int32]bool{}}
 	for i, row := range l {
 		c.Changes.Add(row.Change)
-		place := int32(i) //nolint:gosec // a list of fewer than 2³¹
+		place := int32(i)
 		if row.Settled == nil {
 			c.Open = append(c.Open, place)
 		}
