@@ -1,59 +1,104 @@
-package split_test
+package split
 
 import (
+	"bufio"
 	"fmt"
-	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"slices"
 	"strconv"
+	"sync/atomic"
 	"testing"
-
-	"github.com/usher-bi/usher/internal/access"
-	"github.com/usher-bi/usher/internal/split"
+	"time"
 )
 
-// departments returns about n changes as a company asks for them: departments
-// of 20 to 200 people, each with 5 to 40 resources of which some are everyone's,
-// and 3 % of the pairs left out or replaced by an exception of the person's own.
-func departments(n int) []access.Change {
-	random := rand.New(rand.NewPCG(1, 0))
-	seen := map[access.Pair]bool{}
-	changes := make([]access.Change, 0, n)
-	add := func(user, resource int) {
-		c := grant(fmt.Sprintf("%032x", user), fmt.Sprintf("%032x", resource))
-		if !seen[c.Pair()] {
-			seen[c.Pair()] = true
-			changes = append(changes, c)
-		}
-	}
-	for user := 0; len(changes) < n; {
-		role := random.Perm(1000)[:5+random.IntN(36)]
-		for range 20 + random.IntN(181) {
-			for _, resource := range role {
-				switch {
-				case len(changes) == n:
-					return changes
-				case random.IntN(100) < 3:
-					add(user, random.IntN(1000))
-				default:
-					add(user, resource)
-				}
-			}
-			user++
-		}
-	}
-	return changes
-}
-
-func BenchmarkTasks(b *testing.B) {
-	for _, n := range []int{10_000, 100_000, 1_000_000} {
+// BenchmarkRectangles splits department-role data of growing size.
+func BenchmarkRectangles(b *testing.B) {
+	for _, n := range []int{10_000, 100_000, 1_000_000, 5_000_000} {
 		b.Run(strconv.Itoa(n), func(b *testing.B) {
-			changes := departments(n)
-			b.ReportAllocs()
-			var tasks []split.Task
-			for b.Loop() {
-				tasks = split.Tasks(changes)
-			}
-			b.ReportMetric(float64(len(tasks)), "calls")
-			b.ReportMetric(float64((n+access.MaxCells-1)/access.MaxCells), "least-calls")
+			measure(b, roles(n, 1))
 		})
 	}
+}
+
+// BenchmarkRoleMining splits real user-permission data: the files in the folder
+// that ROLE_MINING names, a user and a permission by number on each line.
+func BenchmarkRoleMining(b *testing.B) {
+	files, err := filepath.Glob(filepath.Join(os.Getenv("ROLE_MINING"), "*.txt"))
+	if err != nil || len(files) == 0 || os.Getenv("ROLE_MINING") == "" {
+		b.Skip("ROLE_MINING names no folder with data sets")
+	}
+	for _, file := range files {
+		b.Run(filepath.Base(file), func(b *testing.B) {
+			measure(b, readPairs(b, file))
+		})
+	}
+}
+
+func readPairs(b *testing.B, name string) []pair {
+	b.Helper()
+	file, err := os.Open(name)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	var pairs []pair
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
+		var p pair
+		if _, err := fmt.Sscan(lines.Text(), &p.row, &p.col); err != nil {
+			b.Fatal(err)
+		}
+		pairs = append(pairs, p)
+	}
+	slices.SortFunc(pairs, pair.compare)
+	return slices.Compact(pairs)
+}
+
+// measure reports time, memory and calls of splitting pairs, and the calls of
+// the plain groupings.
+func measure(b *testing.B, pairs []pair) {
+	b.Helper()
+	var grids []grid
+	peak := peakOf(func() { grids = rectangles(pairs, 100) })
+	b.ReportAllocs()
+	b.ResetTimer()
+	for b.Loop() {
+		grids = rectangles(pairs, 100)
+	}
+	b.StopTimer()
+	plain := groupingsOf(pairs, 100)
+	b.ReportMetric(float64(peak)/float64(len(pairs)), "peakB/pair")
+	b.ReportMetric(float64(len(pairs)), "pairs")
+	b.ReportMetric(float64(len(grids)), "calls")
+	b.ReportMetric(float64(bound(pairs, 100)), "bound")
+	b.ReportMetric(float64(plain.perUser), "per-user")
+	b.ReportMetric(float64(plain.perResource), "per-resource")
+	b.ReportMetric(float64(plain.sameSet), "same-set")
+	b.ReportMetric(float64(plain.coverStars), "cover-stars")
+}
+
+// peakOf returns by how many bytes the live heap grows at most while f runs. It
+// has the collector run so often that little else is on the heap.
+func peakOf(f func()) uint64 {
+	defer debug.SetGCPercent(debug.SetGCPercent(5))
+	var before, stats runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	var done atomic.Bool
+	most := make(chan uint64)
+	go func() {
+		peak := before.HeapAlloc
+		for !done.Load() {
+			runtime.ReadMemStats(&stats)
+			peak = max(peak, stats.HeapAlloc)
+			time.Sleep(time.Millisecond)
+		}
+		most <- peak - before.HeapAlloc
+	}()
+	f()
+	done.Store(true)
+	return <-most
 }

@@ -1,71 +1,76 @@
 package split
 
-import "slices"
-
-// tiler cuts full grids of any size into grids of at most limit cells. It
-// remembers what it found out about areas it has met before.
+// tiler cuts full grids of any size into the fewest grids of at most limit
+// cells that straight cuts from side to side can make: the guillotine optimum.
+// It remembers what it found out about areas it has met before.
+//
+// 13 × 37 shows why this is worth a table: its 481 cells fit five calls, but
+// bands of one height, and what they leave over, take six.
 type tiler struct {
 	limit int
-	known map[area]band
+	known []cut // of rows × cols at rows*(2*limit+1)+cols
 }
 
-// area is the size of a full grid.
-type area struct{ rows, cols int }
+// cut is the best first cut of an area: after so many rows if at is positive,
+// after -at columns if it is negative. calls is what the whole area comes to.
+type cut struct{ at, calls int32 }
 
-// band is the best first cut of an area: into bands of height rows each, and
-// how many grids the whole area comes to.
-type band struct{ height, grids int }
+func newTiler(limit int) *tiler { return &tiler{limit: limit} }
 
 // tile appends the tiles of g to out.
-func (t tiler) tile(out []grid, g grid) []grid {
-	if t.best(area{len(g.cols), len(g.rows)}).grids < t.best(area{len(g.rows), len(g.cols)}).grids {
-		from := len(out)
-		out = t.bands(out, grid{rows: g.cols, cols: g.rows})
-		for i, part := range out[from:] {
-			out[from+i] = grid{rows: part.cols, cols: part.rows}
-		}
-		return out
+func (t *tiler) tile(out []grid, g grid) []grid {
+	switch at := t.best(len(g.rows), len(g.cols)).at; {
+	case at > 0:
+		out = t.tile(out, grid{g.rows[:at:at], g.cols})
+		return t.tile(out, grid{g.rows[at:], g.cols})
+	case at < 0:
+		out = t.tile(out, grid{g.rows, g.cols[:-at:-at]})
+		return t.tile(out, grid{g.rows, g.cols[-at:]})
+	default:
+		return append(out, g)
 	}
-	return t.bands(out, g)
 }
 
-// bands appends the tiles of g, cut along its rows first.
-func (t tiler) bands(out []grid, g grid) []grid {
-	for rows := g.rows; len(rows) > 0; {
-		height := t.best(area{len(rows), len(g.cols)}).height
-		for range len(rows) / height {
-			for cols := range slices.Chunk(g.cols, t.limit/height) {
-				out = append(out, grid{rows[:height:height], cols})
-			}
-			rows = rows[height:]
-		}
+// calls returns how many tiles an area comes to.
+func (t *tiler) calls(rows, cols int) int {
+	if rows > 2*t.limit {
+		return (rows/t.limit-1)*cols + t.calls(rows%t.limit+t.limit, cols)
 	}
-	return out
+	if cols > 2*t.limit {
+		return (cols/t.limit-1)*rows + t.calls(rows, cols%t.limit+t.limit)
+	}
+	return int(t.best(rows, cols).calls)
 }
 
-// best tries every height of a band. As many bands of that height as fit come
-// first; the rows left over, fewer than limit, are an area of their own. Of
-// equals the lowest wins: the fewer users a call names, the sooner one whom
-// Quick BI refuses is found.
-func (t tiler) best(a area) band {
-	if a.rows == 0 {
-		return band{}
+// best tries every cut. Large areas first shed full stars, slabs of limit × 1,
+// which waste nothing; a cut of 0 means that none is needed.
+func (t *tiler) best(rows, cols int) cut {
+	switch {
+	case rows*cols <= t.limit:
+		return cut{calls: 1}
+	case rows > 2*t.limit:
+		return cut{at: small(t.limit)}
+	case cols > 2*t.limit:
+		return cut{at: small(-t.limit)}
 	}
-	if a.rows*a.cols <= t.limit {
-		return band{height: a.rows, grids: 1}
+	if t.known == nil {
+		t.known = make([]cut, (2*t.limit+1)*(2*t.limit+1))
 	}
-	if b, ok := t.known[a]; ok {
-		return b
+	known := &t.known[rows*(2*t.limit+1)+cols]
+	if known.calls > 0 {
+		return *known
 	}
-	var found band
-	for height := 1; height <= min(a.rows, t.limit); height++ {
-		width := t.limit / height
-		whole := a.rows / height * ((a.cols + width - 1) / width)
-		grids := whole + t.best(area{a.rows % height, a.cols}).grids
-		if found.height == 0 || grids < found.grids {
-			found = band{height, grids}
+	var found cut
+	for at := 1; at <= rows/2; at++ {
+		if calls := t.best(at, cols).calls + t.best(rows-at, cols).calls; found.calls == 0 || calls < found.calls {
+			found = cut{small(at), calls}
 		}
 	}
-	t.known[a] = found
+	for at := 1; at <= cols/2; at++ {
+		if calls := t.best(rows, at).calls + t.best(rows, cols-at).calls; found.calls == 0 || calls < found.calls {
+			found = cut{small(-at), calls}
+		}
+	}
+	*known = found
 	return found
 }

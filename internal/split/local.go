@@ -1,0 +1,169 @@
+package split
+
+import "math/rand/v2"
+
+// What the search may spend, in steps. A call saved is 20 ms at 50 calls a
+// second, and a step is about 10 ns; half of that is left to slower machines.
+const (
+	stepsPerCall   = 2_000_000
+	stepsPerPair   = 20
+	advancePerPair = 1000
+	stepsAtLeast   = 20_000_000
+)
+
+// search is the local search that follows packing: it tears up two to eight
+// neighbouring calls, splits what was in them anew at random, and keeps what
+// takes no more calls than before. Changes that save nothing are kept too: they
+// are how it wanders off to where something can be saved.
+//
+// It lives on what it earns. One call's worth of steps is advanced, every call
+// that it saves pays for as many again, and when the credit is used up it stops:
+// so it never costs more time than its calls would have taken, but for the
+// advance. It counts steps and not seconds, and its random numbers are always
+// the same, so that the result is the same on every machine.
+type search struct {
+	*packing
+
+	patch  patch
+	random dice
+	pieces []int32 // the owners that are torn up
+	torn   []int32 // their edges
+	cost   int     // the calls they take
+}
+
+// dice are random numbers that are the same everywhere.
+type dice struct{ rand.PCG }
+
+// below returns a number from 0 to n-1.
+func (d *dice) below(n int) int {
+	return int(d.Uint64() >> 32 * uint64(n) >> 32) //nolint:gosec // below n
+}
+
+// improve searches while that pays.
+func (p *packing) improve() {
+	s := &search{packing: p}
+	s.random.Seed(1, 2)
+	s.patch = patch{limit: int(p.limit), local: make([]int32, p.vertices()), random: &s.random}
+	p.easy = nil // shifts are over
+	least := (len(p.owner) + int(p.limit) - 1) / int(p.limit)
+	most := stepsAtLeast + stepsPerPair*len(p.owner)
+	advance := min(stepsPerCall, advancePerPair*len(p.owner))
+	start, saved := p.steps, p.calls
+	for p.calls > least {
+		spent := p.steps - start
+		if spent > most || spent > (saved-p.calls)*stepsPerCall+advance {
+			return
+		}
+		s.step()
+	}
+}
+
+// step tears up and rebuilds once.
+func (s *search) step() {
+	s.choose()
+	s.steps += 200 + 4*len(s.torn)
+	if s.cost == int(s.callsOf(small(len(s.torn)))) {
+		return // cannot be better
+	}
+	s.steps += 4 * len(s.torn)
+	if !s.patch.draw(s) {
+		return
+	}
+	cost := s.patch.solve(len(s.torn), s.cost)
+	s.steps += s.patch.steps
+	s.patch.steps = 0
+	if cost <= s.cost {
+		s.steps += 8 * len(s.torn)
+		s.rebuild()
+	}
+}
+
+// What is torn up at once: of a star larger than maxStar only the excess.
+const (
+	maxTorn = 800
+	maxStar = 400
+)
+
+// choose picks pieces: the first anywhere, each other one from those that share
+// a vertex with one before.
+func (s *search) choose() {
+	s.pieces, s.torn, s.cost = s.pieces[:0], s.torn[:0], 0
+	first := small(s.random.below(len(s.owner)))
+	if s.random.below(2) == 0 { // few pairs, small calls: they waste the most
+		v := small(s.random.below(int(s.vertices())))
+		first = s.edge[int(s.from[v])+s.random.below(int(s.degree(v)))]
+	}
+	s.tear(s.owner[first])
+	want := 2 + s.random.below(7)
+	for range 3 * want {
+		if len(s.pieces) >= want || len(s.torn) == 0 {
+			return
+		}
+		edge := s.torn[s.random.below(len(s.torn))]
+		v := s.rowOf[edge]
+		if s.random.below(2) == 0 {
+			v = s.colOf(edge)
+		}
+		s.tear(s.owner[s.edge[int(s.from[v])+s.random.below(int(s.degree(v)))]])
+	}
+}
+
+// tear adds a piece to those torn up, unless it is there or too large.
+func (s *search) tear(owner int32) {
+	for _, piece := range s.pieces {
+		if piece == owner {
+			return
+		}
+	}
+	edges := s.load[owner]
+	if edges > maxStar {
+		edges = s.excess(owner)
+	}
+	if len(s.torn)+int(edges) > maxTorn {
+		return
+	}
+	s.pieces = append(s.pieces, owner)
+	s.cost += int(s.callsOf(edges))
+	if !s.isStar(owner) {
+		s.torn = append(s.torn, s.cells[owner-s.vertices()]...)
+		return
+	}
+	all := s.edge[s.from[owner]:s.from[owner+1]]
+	for at := s.random.below(len(all)); edges > 0; at++ {
+		if edge := all[at%len(all)]; s.owner[edge] == owner {
+			s.torn = append(s.torn, edge)
+			edges--
+		}
+		s.steps++
+	}
+}
+
+// rebuild gives what was torn up to the pieces of the patch.
+func (s *search) rebuild() {
+	for _, piece := range s.pieces {
+		if !s.isStar(piece) {
+			s.spare = append(s.spare, piece)
+		}
+	}
+	for _, part := range s.patch.plan {
+		along, across := s.patch.vertex(part)
+		switch {
+		case part.spread:
+			for _, star := range across {
+				s.give(s.find(along[0], star), star)
+			}
+		case len(along) == 1:
+			for _, v := range across {
+				s.give(s.find(along[0], v), along[0])
+			}
+		case len(across) == 1:
+			for _, v := range along {
+				s.give(s.find(v, across[0]), across[0])
+			}
+		case along[0] < s.rows:
+			s.block(grid{along, across})
+		default:
+			s.block(grid{across, along})
+		}
+	}
+}
