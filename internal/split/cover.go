@@ -1,5 +1,7 @@
 package split
 
+import "slices"
+
 // cover marks a smallest set of vertices that touches every edge: with a star
 // at each of them the pairs go out in the fewest stars. By König's theorem it
 // is as large as a largest matching and falls out of one: the rows that no
@@ -103,8 +105,7 @@ func (m *matching) augment(root int32) {
 			path = append(path, m.mate[col])
 			continue
 		}
-		for i := len(path) - 1; i >= 0; i-- {
-			row := path[i]
+		for _, row := range slices.Backward(path) {
 			m.mate[row], m.mate[col], col = col, row, m.mate[row]
 		}
 		return

@@ -1,6 +1,9 @@
 package split
 
-import "math/rand/v2"
+import (
+	"math/rand/v2"
+	"slices"
+)
 
 // What the search may spend, in steps. A call saved is 20 ms at 50 calls a
 // second, and a step is about 10 ns; half of that is left to slower machines.
@@ -29,6 +32,7 @@ type search struct {
 	pieces []int32 // the owners that are torn up
 	torn   []int32 // their edges
 	cost   int     // the calls they take
+	dry    int     // the steps since a call was saved
 }
 
 // dice are random numbers that are the same everywhere.
@@ -54,7 +58,12 @@ func (p *packing) improve() {
 		if spent > most || spent > (saved-p.calls)*stepsPerCall+advance {
 			return
 		}
+		calls := p.calls
 		s.step()
+		s.dry += p.steps - start - spent
+		if p.calls < calls {
+			s.dry = 0
+		}
 	}
 }
 
@@ -88,13 +97,14 @@ const (
 // a vertex with one before.
 func (s *search) choose() {
 	s.pieces, s.torn, s.cost = s.pieces[:0], s.torn[:0], 0
-	first := small(s.random.below(len(s.owner)))
-	if s.random.below(2) == 0 { // few pairs, small calls: they waste the most
-		v := small(s.random.below(int(s.vertices())))
-		first = s.edge[int(s.from[v])+s.random.below(int(s.degree(v)))]
+	first := s.anyPiece()
+	for range s.random.below(4) {
+		if other := s.anyPiece(); s.excess(other) < s.excess(first) {
+			first = other
+		}
 	}
-	s.tear(s.owner[first])
-	want := 2 + s.random.below(7)
+	s.tear(first)
+	want := 2 + s.random.below(min(3+5*s.dry/stepsPerCall, 8))
 	for range 3 * want {
 		if len(s.pieces) >= want || len(s.torn) == 0 {
 			return
@@ -108,12 +118,21 @@ func (s *search) choose() {
 	}
 }
 
+// anyPiece returns the owner of some pair, or of some pair of a vertex: those
+// with few pairs are in small calls, which waste the most.
+func (s *search) anyPiece() int32 {
+	edge := small(s.random.below(len(s.owner)))
+	if s.random.below(2) == 0 {
+		v := small(s.random.below(int(s.vertices())))
+		edge = s.edge[int(s.from[v])+s.random.below(int(s.degree(v)))]
+	}
+	return s.owner[edge]
+}
+
 // tear adds a piece to those torn up, unless it is there or too large.
 func (s *search) tear(owner int32) {
-	for _, piece := range s.pieces {
-		if piece == owner {
-			return
-		}
+	if slices.Contains(s.pieces, owner) {
+		return
 	}
 	edges := s.load[owner]
 	if edges > maxStar {

@@ -51,7 +51,7 @@ func somePairs(t *rapid.T) []pair {
 		for _, row := range rows {
 			for _, col := range cols {
 				if random.IntN(100) < density {
-					pairs = append(pairs, pair{int32(3 * row), int32(2*col + 1)})
+					pairs = append(pairs, pair{small(3 * row), small(2*col + 1)})
 				}
 			}
 		}

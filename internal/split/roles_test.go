@@ -18,7 +18,7 @@ func roles(n int, seed uint64) []pair {
 	role := func() []int32 {
 		out := make([]int32, 5+random.IntN(36))
 		for i := range out {
-			out[i] = int32(random.IntN(resources))
+			out[i] = small(random.IntN(resources))
 		}
 		return out
 	}
@@ -37,13 +37,13 @@ func roles(n int, seed uint64) []pair {
 		held = slices.Compact(held)
 		exceptions := 1 + random.IntN(5)
 		for range 20 + random.IntN(181) {
-			row := int32(name[user%users])
+			row := small(name[user%users])
 			for _, col := range held {
 				if random.IntN(100) >= exceptions {
 					pairs = append(pairs, pair{row, col})
 				}
 				if random.IntN(100) < exceptions {
-					pairs = append(pairs, pair{row, int32(random.IntN(resources))})
+					pairs = append(pairs, pair{row, small(random.IntN(resources))})
 				}
 			}
 			user++
