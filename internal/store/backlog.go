@@ -34,17 +34,22 @@ LEFT JOIN backlog_lanes l ON l.action = x.action AND l.lane = $2`
 type actionRuns struct {
 	actions     []access.Action
 	first, last []int
+	changes     int // of the tasks so far
 }
 
-// add takes in the action of the task with that number, which is the next.
-func (r *actionRuns) add(action access.Action, no int) error {
+// add takes in the task with that number, which is the next.
+func (r *actionRuns) add(t NewTask, no int) error {
+	if t.FirstChange != r.changes { // what waits is counted by its first and its last change
+		return fmt.Errorf("the changes of task %d are not in the order of the tasks", no)
+	}
+	r.changes += t.Cells()
 	switch n := len(r.actions); {
-	case n > 0 && r.actions[n-1] == action:
+	case n > 0 && r.actions[n-1] == t.Action:
 		r.last[n-1] = no
-	case slices.Contains(r.actions, action):
-		return fmt.Errorf("the tasks of %s are not in a run", action)
+	case slices.Contains(r.actions, t.Action):
+		return fmt.Errorf("the tasks of %s are not in a run", t.Action)
 	default:
-		r.actions, r.first, r.last = append(r.actions, action), append(r.first, no), append(r.last, no)
+		r.actions, r.first, r.last = append(r.actions, t.Action), append(r.first, no), append(r.last, no)
 	}
 	return nil
 }

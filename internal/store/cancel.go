@@ -207,6 +207,10 @@ WITH withdrawn AS (
     JOIN changes c ON c.job_id = w.job_id AND c.no BETWEEN w.first_change AND w.last_change
                   AND c.principal = ANY (w.principals) AND c.resource_type || ':' || c.resource_id = ANY (w.resources)
     WHERE w.unsure
+), counted AS (
+    UPDATE jobs j SET withdrawn_rows = j.withdrawn_rows + w.cells
+    FROM (SELECT job_id, sum(cells) AS cells FROM withdrawn WHERE NOT unsure GROUP BY job_id) w
+    WHERE j.id = w.job_id
 )
 SELECT job_id, count(*)::int, coalesce(sum(cells) FILTER (WHERE NOT unsure), 0)::int,
        coalesce(sum(cells) FILTER (WHERE NOT unsure AND operation = 'revoke'), 0)::int, coalesce(sum(cells) FILTER (WHERE unsure), 0)::int, 0

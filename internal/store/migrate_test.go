@@ -1,18 +1,15 @@
 package store_test
 
 import (
-	"context"
 	"database/sql"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/jackc/pgx/v5"
 	_ "github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 
 	"github.com/usher-bi/usher/internal/store"
-	"github.com/usher-bi/usher/internal/testenv"
 	"github.com/usher-bi/usher/migrations"
 )
 
@@ -35,34 +32,15 @@ INSERT INTO verifications (job_id, change_no, read_job_id, verdict) VALUES (1, 1
 
 func TestMigrationKeepsWhatWasThere(t *testing.T) {
 	t.Parallel()
-	url := testenv.EmptyPostgres(t)
-	migrateTo(t, url, 2)
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
-	if _, err := conn.Exec(t.Context(), earlier); err != nil {
-		t.Fatal(err)
-	}
-
-	if err := store.Migrate(t.Context(), url); err != nil {
-		t.Fatalf("Migrate: %v", err)
-	}
-	s, err := store.Open(t.Context(), url, 2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Close)
-	w := world{Store: s, sql: conn}
+	w := migratedFrom(t, 2, earlier)
 	w.beat(t, "w")
 	if diff := cmp.Diff(store.Counts{Total: 3, Succeeded: 2, Failed: 1}, w.counts(t, "01ARZ3NDEKTSV4RRFFQ69G5FAV")); diff != "" {
 		t.Errorf("counts (-want +got):\n%s", diff)
 	}
-	if job, err := s.Job(t.Context(), "01ARZ3NDEKTSV4RRFFQ69G5FAV"); job.Calls.Sent != 1 || err != nil {
+	if job, err := w.Job(t.Context(), "01ARZ3NDEKTSV4RRFFQ69G5FAV"); job.Calls.Sent != 1 || err != nil {
 		t.Errorf("%d calls, %v; want 1", job.Calls.Sent, err)
 	}
-	due, err := s.DueTasks(t.Context(), -time.Minute, store.TaskRef{}, 10)
+	due, err := w.DueTasks(t.Context(), -time.Minute, store.TaskRef{}, 10)
 	if err != nil || len(due) != 1 || due[0].Job != 2 {
 		t.Fatalf("DueTasks = %v, %v, want that of job 2", due, err)
 	}
@@ -73,7 +51,7 @@ func TestMigrationKeepsWhatWasThere(t *testing.T) {
 		t.Errorf("job number %d does not carry its month", created.Number)
 	}
 	var alone int
-	err = conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_class WHERE relname ~ '^(changes|calls|audit)_oldest$'`).Scan(&alone)
+	err = w.sql.QueryRow(t.Context(), `SELECT count(*) FROM pg_class WHERE relname ~ '^(changes|calls|audit)_oldest$'`).Scan(&alone)
 	if err != nil || alone != 3 {
 		t.Errorf("%d oldest partitions, %v, want 3", alone, err)
 	}

@@ -54,8 +54,8 @@ func TestRowsLieInTheMonthOfTheirJob(t *testing.T) {
 	if err := w.sql.QueryRow(t.Context(), `SELECT make_partitions()`).Scan(&made); err != nil || made != 0 {
 		t.Errorf("made %d partitions, %v; all were there", made, err)
 	}
-	if err := w.sql.QueryRow(t.Context(), `SELECT make_partitions($1)`, now+2).Scan(&made); err != nil || made != 2*9 {
-		t.Errorf("made %d partitions, %v; want two months of nine tables", made, err)
+	if err := w.sql.QueryRow(t.Context(), `SELECT make_partitions($1)`, now+2).Scan(&made); err != nil || made != 2*10 {
+		t.Errorf("made %d partitions, %v; want two months of ten tables", made, err)
 	}
 }
 
@@ -114,7 +114,7 @@ func TestPartitionsAreMadeBesideReaders(t *testing.T) {
 	}
 	beside := setupBeside(t, w)
 	var made int
-	if err := beside.QueryRow(t.Context(), `SELECT make_partitions(month_of(clock_timestamp()) + 4)`).Scan(&made); err != nil || made != 4*8 {
+	if err := beside.QueryRow(t.Context(), `SELECT make_partitions(month_of(clock_timestamp()) + 4)`).Scan(&made); err != nil || made != 4*9 {
 		t.Errorf("made %d partitions, %v; want those that no reader holds up", made, err)
 	}
 	if err := reader.Commit(t.Context()); err != nil {

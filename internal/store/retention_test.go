@@ -17,7 +17,7 @@ DECLARE
     whole text;
     now   bigint := month_of(clock_timestamp());
 BEGIN
-    FOREACH whole IN ARRAY ARRAY['changes', 'tasks', 'exceptions', 'settlements', 'calls', 'answers', 'shared_works', 'verifications'] LOOP
+    FOREACH whole IN ARRAY ARRAY['changes', 'tasks', 'exceptions', 'settlements', 'calls', 'answers', 'shared_works', 'verifications', 'sealed_counts'] LOOP
         EXECUTE format('DROP TABLE %I', whole || '_oldest');
         PERFORM make_partition(whole, whole || '_oldest', format('FOR VALUES FROM (MINVALUE) TO (%s)', (now - 7) << 36));
         FOR month IN now - 7 .. now - 1 LOOP
@@ -82,12 +82,13 @@ func TestRetention(t *testing.T) {
 	}
 	rows := map[string]int64{
 		"changes": 2, "tasks": 1, "exceptions": 1, "settlements": 0, "calls": 1, "answers": 1, "shared_works": 0, "verifications": 0, "audit": 2,
+		"sealed_counts": 2,
 	}
 	if diff := cmp.Diff(rows, plan.Rows); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)
 	}
-	if plan.Jobs != 1 || plan.Head != head.Checkpoint() || len(plan.Tables) != 9*3 { // oldest and two months each
-		t.Errorf("plan = %+v, want 1 job, 27 tables, %+v", plan, head.Checkpoint())
+	if plan.Jobs != 1 || plan.Head != head.Checkpoint() || len(plan.Tables) != 10*3 { // oldest and two months each
+		t.Errorf("plan = %+v, want 1 job, 30 tables, %+v", plan, head.Checkpoint())
 	}
 	if done, err := w.DropMonths(t.Context(), store.DropRequest{Before: monthsAgo(5), Actor: "archivist"}); err != nil || !cmp.Equal(done, plan) {
 		t.Fatalf("DropMonths = %+v, %v, want what was planned", done, err)

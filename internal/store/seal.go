@@ -178,6 +178,10 @@ func sealUpto(ctx context.Context, tx pgx.Tx, final int64) (Seal, bool, error) {
 	}
 	next.Hash = next.sum()
 	_, err = tx.Exec(ctx, insertSeal, next.No, next.sealedAt, next.After, next.Upto, next.Entries, append([]byte{}, next.Prev...), next.Hash)
+	if err != nil {
+		return Seal{}, false, err
+	}
+	err = countSealed(ctx, tx, span{next.After, next.Upto})
 	return next, err == nil, err
 }
 

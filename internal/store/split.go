@@ -25,7 +25,7 @@ type Part struct {
 }
 
 const takeNumbers = `
-UPDATE jobs j SET next_task = next_task + $2 WHERE id = $1
+UPDATE jobs j SET next_task = next_task + $2, cut_tasks = cut_tasks + 1 WHERE id = $1
 RETURNING next_task - $2, lane, status = 'canceling' OR ` + jobPaused
 
 const splitTask = `

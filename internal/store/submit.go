@@ -141,7 +141,7 @@ func (j *pending) taskRows(yield func([]any, error) bool) {
 	for t := range j.Tasks.each() {
 		no++
 		first := t.FirstChange + 1
-		err := j.runs.add(t.Action, no)
+		err := j.runs.add(t, no)
 		row := []any{
 			j.number, no, no, first, first + t.Cells() - 1, t.Action, t.Operation,
 			t.Principals[0].Type, principalIDs(t.Rectangle), resourceKeys(t.Rectangle), t.Terms.Role, date(t.Terms.ExpiresOn), t.Unsure,

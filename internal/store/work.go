@@ -73,7 +73,8 @@ WITH asked AS (
     FOR NO KEY UPDATE OF t SKIP LOCKED
 ), claimed AS (
     UPDATE tasks t SET
-        state = 'running', claimed_by = x.worker, claimed_until = now() + x.lease, generation = x.generation + 1, claim_token = x.token
+        state = 'running', claimed_by = x.worker, claimed_until = now() + x.lease, generation = x.generation + 1, claim_token = x.token,
+        early = t.early OR EXISTS (SELECT FROM backlog b WHERE b.job_id = x.job_id AND x.no BETWEEN b.next_no AND b.last_no)
     FROM asked x
     JOIN free f ON f.job_id = x.job_id AND f.no = x.no
     JOIN jobs j ON j.id = x.job_id + 0
