@@ -34,11 +34,13 @@ type AuditedJob struct {
 	AcceptedAt     time.Time
 }
 
+// A job has calls from its acceptance to its end; a job is ended as of when
+// whoever ends it began to.
 const jobsInRange = `
 SELECT j.id, j.ulid, j.source, j.requested_by, j.reason, j.idempotency_key, j.created_at
 FROM jobs j
-WHERE j.id > $1 AND j.dropped_at IS NULL AND (j.created_at >= $2 AND j.created_at < $3
-   OR EXISTS (SELECT FROM calls c WHERE c.job_id = j.id AND c.sent_at >= $2 AND c.sent_at < $3))
+WHERE j.id > $1 AND j.dropped_at IS NULL AND j.created_at < $3 AND (j.created_at >= $2
+   OR (j.finished_at IS NULL OR j.finished_at >= $2::timestamptz - interval '1 hour') AND EXISTS (SELECT FROM calls c WHERE c.job_id = j.id AND c.sent_at >= $2 AND c.sent_at < $3))
 ORDER BY j.id
 LIMIT 1000`
 
@@ -74,12 +76,8 @@ func (r *AuditReader) eachJob(ctx context.Context, yield func(number int64, job 
 // Changes calls yield for each change of the jobs that were accepted in the
 // range or have calls in it, with what became of it.
 func (r *AuditReader) Changes(ctx context.Context, yield func(AuditedJob, Result) error) error {
-	return r.eachJob(ctx, func(_ int64, job AuditedJob) error {
-		rows, err := r.tx.Query(ctx, selectResults, job.ID, []string{})
-		if err != nil {
-			return err
-		}
-		return eachResult(rows, func(res Result) error { return yield(job, res) })
+	return r.eachJob(ctx, func(number int64, job AuditedJob) error {
+		return results(ctx, r.tx, resultsOf{job: number}, func(res Result) error { return yield(job, res) })
 	})
 }
 
@@ -108,14 +106,14 @@ SELECT c.id, c.task_no, c.generation, c.action, c.cells, c.worker, c.sent_at,
        coalesce(a.class, ''), coalesce(a.http_status, 0), coalesce(a.api_code, ''), coalesce(a.message, ''), coalesce(a.request_id, ''),
        coalesce(a.took, '0'), a.answered_at
 FROM calls c
-LEFT JOIN answers a ON a.job_id = c.job_id AND a.call_id = c.id
+LEFT JOIN answers a ON a.job_id = $1 AND a.call_id = c.id
 WHERE c.job_id = $1
 ORDER BY c.id`
 
 // Calls calls yield for each call of the same jobs, whenever it was sent.
 func (r *AuditReader) Calls(ctx context.Context, yield func(AuditedCall) error) error {
 	return r.eachJob(ctx, func(number int64, job AuditedJob) error {
-		rows, err := r.tx.Query(ctx, callsOfJob, number)
+		rows, err := r.tx.Query(ctx, callsOfJob, planned, number)
 		if err != nil {
 			return err
 		}

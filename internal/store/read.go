@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -22,6 +24,8 @@ type Result struct {
 	FinishedAt *time.Time
 }
 
+// What became of the rows of job $1. The job is a constant to each table, so that
+// only its month is read, and the tables are joined in one go and not row by row.
 const selectResults = `
 WITH judged AS (
     SELECT c.line, c.row_id, c.operation, c.principal_type, c.principal, c.resource_type, c.resource_id, c.role, c.expires_on,
@@ -33,17 +37,18 @@ WITH judged AS (
            coalesce(e.code, '') AS code, coalesce(e.message, '') AS message, coalesce(e.retryable, false) AS retryable,
            coalesce(leaf.attempts, root.attempts, 0) AS attempts, coalesce(e.api_code, '') AS api_code,
            coalesce(nullif(e.request_id, ''), nullif(leaf.request_id, ''), root.request_id, '') AS request_id,
-           coalesce(leaf.finished_at, root.finished_at, j.created_at) AS ended_at
-    FROM jobs j
-    JOIN changes c ON c.job_id = j.id
-    LEFT JOIN tasks root ON root.job_id = c.job_id AND root.no = c.task_no
+           coalesce(leaf.finished_at, root.finished_at, (SELECT created_at FROM jobs WHERE id = $1)) AS ended_at
+    FROM changes c
+    %s JOIN (
+        SELECT change_no, status, code, message, retryable, api_code, request_id FROM outcomes WHERE job_id = $1
+    ) e ON e.change_no = c.no
+    LEFT JOIN tasks root ON root.job_id = $1 AND root.no = c.task_no
     LEFT JOIN LATERAL (
         SELECT t.state, t.attempts, t.request_id, t.finished_at FROM tasks t
-        WHERE root.state = 'split' AND t.job_id = c.job_id AND t.root_no = root.no AND t.no <> t.root_no AND t.state <> 'split'
+        WHERE t.job_id = $1 AND t.root_no = CASE root.state WHEN 'split' THEN root.no END AND t.no <> t.root_no AND t.state <> 'split'
           AND c.principal = ANY (t.principals) AND c.resource_type || ':' || c.resource_id = ANY (t.resources)
     ) leaf ON true
-    LEFT JOIN outcomes e ON e.job_id = c.job_id AND e.change_no = c.no
-    WHERE j.ulid = $1
+    WHERE c.job_id = $1
 )
 SELECT line, row_id, operation, principal_type, principal, resource_type, resource_id, role, expires_on, reason, ticket, cells,
        status, code, message, retryable, attempts, api_code, request_id, CASE WHEN status <> 'pending' THEN ended_at END
@@ -51,17 +56,64 @@ FROM judged
 WHERE cardinality($2::text[]) = 0 OR status = ANY ($2)
 ORDER BY line`
 
+// forResults has Postgres hash what it joins, and read no more of a month than the
+// job. What it knows of a job that is new is not enough to choose so by itself.
+const forResults = `
+SELECT set_config('work_mem', '32MB', true), set_config('enable_nestloop', 'off', true),
+       set_config('enable_mergejoin', 'off', true), set_config('enable_seqscan', 'off', true)`
+
 // Results calls yield for each row of a job in the order of the input, without
 // holding them all; for rows of the given statuses only, if there are any. It
 // stops at the first error of yield and returns it.
 func (s *Store) Results(ctx context.Context, id string, statuses []Status, yield func(Result) error) error {
-	filter := make([]string, len(statuses))
-	for i, st := range statuses {
-		filter[i] = string(st)
+	var refused error // by yield
+	err := s.inSnapshot(ctx, "reading results", func(tx pgx.Tx) error {
+		var number int64
+		err := tx.QueryRow(ctx, `SELECT id FROM jobs WHERE ulid = $1`, id).Scan(&number)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return results(ctx, tx, resultsOf{number, statuses}, func(r Result) error {
+			refused = yield(r)
+			return refused
+		})
+	})
+	if refused != nil {
+		return refused
 	}
-	rows, err := s.pool.Query(ctx, selectResults, id, filter)
+	return err
+}
+
+// resultsOf names rows of a job.
+type resultsOf struct {
+	job      int64
+	statuses []Status // none: all
+}
+
+// exceptional are the statuses of rows that have an exception.
+var exceptional = []Status{Failed, Unknown, NoChange, Superseded}
+
+// results reads in a transaction.
+func results(ctx context.Context, tx pgx.Tx, of resultsOf, yield func(Result) error) error {
+	join, filter := "INNER", make([]string, len(of.statuses))
+	for i, st := range of.statuses {
+		filter[i] = string(st)
+		if !slices.Contains(exceptional, st) {
+			join = "LEFT"
+		}
+	}
+	if len(filter) == 0 {
+		join = "LEFT"
+	}
+	if _, err := tx.Exec(ctx, forResults); err != nil {
+		return err
+	}
+	rows, err := tx.Query(ctx, fmt.Sprintf(selectResults, join), planned, of.job, filter)
 	if err != nil {
-		return outward("reading results", err)
+		return err
 	}
 	return eachResult(rows, yield)
 }
@@ -75,26 +127,37 @@ func eachResult(rows pgx.Rows, yield func(Result) error) error {
 			&r.Change.Resource.Type, &r.Change.Resource.ID, &r.Change.Terms.Role, &expires, &r.Reason, &r.Ticket, &r.Cells,
 			&r.Status, &r.Code, &r.Message, &r.Retryable, &r.Attempts, &r.APICode, &r.RequestID, &r.FinishedAt)
 		if err != nil {
-			return outward("reading results", err)
+			return err
 		}
 		r.Change.Terms.ExpiresOn = undate(expires)
 		if err := yield(r); err != nil {
 			return err
 		}
 	}
-	return outward("reading results", rows.Err())
+	return rows.Err()
 }
 
 // Header returns the columns of a job's input, as written, or [ErrNotFound], or
 // a [DroppedError].
 func (s *Store) Header(ctx context.Context, id string) ([]string, error) {
-	var header []string
+	header, _, err := s.headed(ctx, id)
+	return header, err
+}
+
+// number is what tables know a job by. It returns what [Store.Header] does on an
+// error.
+func (s *Store) number(ctx context.Context, id string) (int64, error) {
+	_, number, err := s.headed(ctx, id)
+	return number, err
+}
+
+func (s *Store) headed(ctx context.Context, id string) (header []string, number int64, err error) {
 	var dropped *time.Time
-	err := s.pool.QueryRow(ctx, `SELECT header, dropped_at FROM jobs WHERE ulid = $1`, id).Scan(&header, &dropped)
+	err = s.pool.QueryRow(ctx, `SELECT header, id, dropped_at FROM jobs WHERE ulid = $1`, id).Scan(&header, &number, &dropped)
 	if err == nil && dropped != nil {
-		return nil, &DroppedError{JobID: id, At: *dropped}
+		return nil, 0, &DroppedError{JobID: id, At: *dropped}
 	}
-	return header, outward("reading the columns of job "+id, err)
+	return header, number, outward("reading the columns of job "+id, err)
 }
 
 // FailureGroup is the failures of a job that have one cause. Its JSON is API.
@@ -103,27 +166,32 @@ type FailureGroup struct {
 	APICode     string `json:"api_code"`
 	Message     string `json:"message"` // of one of them
 	Count       int    `json:"count"`
-	SampleLines []int  `json:"sample_lines"`
+	SampleLines []int  `json:"sample_lines"` // of five of them at most
 	Retryable   bool   `json:"retryable"`
 	RequestID   string `json:"request_id"` // of one of them
 }
 
+// The rows to show are looked up last, so that it is not done for each failure.
 const selectFailureGroups = `
-SELECT e.code, e.api_code, min(e.message), count(*), (array_agg(c.line ORDER BY c.line))[1:5], e.retryable, min(e.request_id)
-FROM outcomes e
-JOIN jobs j ON j.id = e.job_id
-JOIN changes c ON c.job_id = e.job_id AND c.no = e.change_no
-WHERE j.ulid = $1 AND e.status IN ('failed', 'unknown')
-GROUP BY e.code, e.api_code, e.retryable
-ORDER BY count(*) DESC, e.code, e.api_code`
+SELECT g.code, g.api_code, g.message, g.count,
+       ARRAY(SELECT c.line FROM changes c WHERE c.job_id = $1 AND c.no = ANY (g.first) ORDER BY c.line), g.retryable, g.request_id
+FROM (
+    SELECT code, api_code, retryable, min(message) AS message, count(*) AS count, min(request_id) AS request_id,
+           (array_agg(change_no ORDER BY change_no))[1:5] AS first
+    FROM outcomes
+    WHERE job_id = $1 AND status IN ('failed', 'unknown')
+    GROUP BY code, api_code, retryable
+) g
+ORDER BY g.count DESC, g.code, g.api_code`
 
 // FailureGroups groups the failed and unknown rows of a job by cause, the
 // largest group first. A job that is not there returns [ErrNotFound].
 func (s *Store) FailureGroups(ctx context.Context, id string) ([]FailureGroup, error) {
-	if _, err := s.Header(ctx, id); err != nil {
+	number, err := s.number(ctx, id)
+	if err != nil {
 		return nil, err
 	}
-	rows, err := s.pool.Query(ctx, selectFailureGroups, id)
+	rows, err := s.pool.Query(ctx, selectFailureGroups, planned, number)
 	if err != nil {
 		return nil, outward("grouping failures", err)
 	}
@@ -145,9 +213,8 @@ const selectRetryRows = `
 SELECT c.line, c.row_id, c.operation, c.principal_type, c.principal, c.resource_type, c.resource_id, c.role,
        c.expires_on, c.reason, c.ticket, c.cells, e.status = 'unknown'
 FROM outcomes e
-JOIN jobs j ON j.id = e.job_id
-JOIN changes c ON c.job_id = e.job_id AND c.no = e.change_no
-WHERE j.ulid = $1 AND e.status IN ('failed', 'unknown') AND c.task_no IS NOT NULL
+JOIN changes c ON c.job_id = $1 AND c.no = e.change_no
+WHERE e.job_id = $1 AND e.status IN ('failed', 'unknown') AND c.task_no IS NOT NULL
   AND ($2 OR e.retryable) AND ($3 = '' OR e.code = $3)
 ORDER BY c.line`
 
@@ -160,7 +227,12 @@ type RetryRow struct {
 
 // RetryRows returns the rows of a job that f selects, in the order of the input.
 func (s *Store) RetryRows(ctx context.Context, id string, f RetryFilter) ([]RetryRow, error) {
-	rows, err := s.pool.Query(ctx, selectRetryRows, id, f.All, f.Code)
+	var number int64 // of a job that is not there: of none
+	err := s.pool.QueryRow(ctx, `SELECT coalesce((SELECT id FROM jobs WHERE ulid = $1), 0)`, id).Scan(&number)
+	if err != nil {
+		return nil, outward("reading failed rows", err)
+	}
+	rows, err := s.pool.Query(ctx, selectRetryRows, planned, number, f.All, f.Code)
 	if err != nil {
 		return nil, outward("reading failed rows", err)
 	}

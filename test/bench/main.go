@@ -72,6 +72,7 @@ var scenarios = []struct {
 	{"overhead", overhead},
 	{"import", importing},
 	{"rivals", rivals},
+	{"status", standing},
 }
 
 // roles are the parts that this program plays in processes of their own, named
