@@ -135,6 +135,21 @@ FROM backlog b
 WHERE t.job_id = b.job_id AND t.no BETWEEN b.next_no AND b.last_no AND (t.state <> 'ready' OR t.generation > 0);
 CREATE INDEX tasks_early ON tasks (job_id, no) WHERE early;
 
+-- What a task carries lies beside it once it is long, so that many tasks share a
+-- page: each change of one is logged with its page after a checkpoint.
+ALTER TABLE tasks ALTER COLUMN principals SET STORAGE EXTERNAL, ALTER COLUMN resources SET STORAGE EXTERNAL;
+-- +goose StatementBegin
+DO $$
+DECLARE
+    part regclass;
+BEGIN
+    FOR part IN SELECT inhrelid FROM pg_inherits WHERE inhparent = 'tasks'::regclass LOOP
+        EXECUTE format('ALTER TABLE %s SET (toast_tuple_target = 512)', part);
+    END LOOP;
+END
+$$;
+-- +goose StatementEnd
+
 -- Lists of jobs go by these, the newest first. An update of a job finds room
 -- beside it.
 CREATE INDEX jobs_of_source ON jobs (source, id);
@@ -142,6 +157,8 @@ CREATE INDEX jobs_of_status ON jobs (status, id);
 ALTER TABLE jobs SET (fillfactor = 50);
 
 -- +goose Down
+ALTER TABLE tasks ALTER COLUMN principals SET STORAGE EXTENDED, ALTER COLUMN resources SET STORAGE EXTENDED;
+ALTER TABLE jobs RESET (fillfactor);
 DROP INDEX jobs_of_status, jobs_of_source, tasks_early, answers_counted;
 ALTER TABLE tasks DROP COLUMN early;
 ALTER TABLE jobs DROP COLUMN withdrawn_rows, DROP COLUMN cut_tasks;

@@ -73,6 +73,7 @@ var scenarios = []struct {
 	{"import", importing},
 	{"rivals", rivals},
 	{"status", standing},
+	{"wal", wal},
 }
 
 // roles are the parts that this program plays in processes of their own, named
