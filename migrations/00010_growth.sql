@@ -62,6 +62,15 @@ BEGIN
             END;
         END IF;
     END LOOP;
+    IF made > 0 THEN -- of the months that are over, whoever seals is to read nothing any more
+        PERFORM brin_summarize_new_values(x.indexrelid)
+        FROM pg_index x
+        JOIN pg_class c ON c.oid = x.indrelid
+        JOIN pg_class b ON b.oid = x.indexrelid
+        WHERE c.relispartition AND c.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'audit'::regclass)
+          AND b.relam = (SELECT oid FROM pg_am WHERE amname = 'brin')
+          AND c.relname ~ '_\d{4}_\d\d$' AND right(c.relname, 7) < to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY_MM');
+    END IF;
     RETURN made;
 END
 $$;

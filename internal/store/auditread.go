@@ -34,38 +34,42 @@ type AuditedJob struct {
 	AcceptedAt     time.Time
 }
 
+// auditedJob is a job with its number and how many rows it has.
+type auditedJob struct {
+	AuditedJob
+
+	no   int64
+	rows int
+}
+
 // A job has calls from its acceptance to its end; a job is ended as of when
 // whoever ends it began to.
 const jobsInRange = `
-SELECT j.id, j.ulid, j.source, j.requested_by, j.reason, j.idempotency_key, j.created_at
+SELECT j.id, j.ulid, j.source, j.requested_by, j.reason, j.idempotency_key, j.created_at, j.rows
 FROM jobs j
 WHERE j.id > $1 AND j.dropped_at IS NULL AND j.created_at < $3 AND (j.created_at >= $2
-   OR (j.finished_at IS NULL OR j.finished_at >= $2::timestamptz - interval '1 hour') AND EXISTS (SELECT FROM calls c WHERE c.job_id = j.id AND c.sent_at >= $2 AND c.sent_at < $3))
+   OR (j.finished_at IS NULL OR j.finished_at >= $2::timestamptz - interval '1 hour')
+  AND EXISTS (SELECT FROM calls c WHERE c.job_id = j.id AND c.sent_at >= $2 AND c.sent_at < $3))
 ORDER BY j.id
 LIMIT 1000`
 
 // eachJob calls yield for each job that was accepted in the range or has calls
 // in it.
-func (r *AuditReader) eachJob(ctx context.Context, yield func(number int64, job AuditedJob) error) error {
-	type numbered struct {
-		AuditedJob
-
-		no int64
-	}
+func (r *AuditReader) eachJob(ctx context.Context, yield func(auditedJob) error) error {
 	for last := int64(-1); ; {
 		rows, err := r.tx.Query(ctx, jobsInRange, last, r.query.From, r.query.To)
 		if err != nil {
 			return err
 		}
-		page, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (j numbered, err error) {
-			err = row.Scan(&j.no, &j.ID, &j.Source, &j.RequestedBy, &j.Reason, &j.IdempotencyKey, &j.AcceptedAt)
+		page, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (j auditedJob, err error) {
+			err = row.Scan(&j.no, &j.ID, &j.Source, &j.RequestedBy, &j.Reason, &j.IdempotencyKey, &j.AcceptedAt, &j.rows)
 			return j, err
 		})
 		if err != nil || len(page) == 0 {
 			return err
 		}
 		for _, job := range page {
-			if err := yield(job.no, job.AuditedJob); err != nil {
+			if err := yield(job); err != nil {
 				return err
 			}
 			last = job.no
@@ -76,8 +80,9 @@ func (r *AuditReader) eachJob(ctx context.Context, yield func(number int64, job 
 // Changes calls yield for each change of the jobs that were accepted in the
 // range or have calls in it, with what became of it.
 func (r *AuditReader) Changes(ctx context.Context, yield func(AuditedJob, Result) error) error {
-	return r.eachJob(ctx, func(number int64, job AuditedJob) error {
-		return results(ctx, r.tx, resultsOf{job: number}, func(res Result) error { return yield(job, res) })
+	return r.eachJob(ctx, func(job auditedJob) error {
+		of := resultsOf{job: job.no, rows: job.rows}
+		return results(ctx, r.tx, of, func(res Result) error { return yield(job.AuditedJob, res) })
 	})
 }
 
@@ -112,8 +117,8 @@ ORDER BY c.id`
 
 // Calls calls yield for each call of the same jobs, whenever it was sent.
 func (r *AuditReader) Calls(ctx context.Context, yield func(AuditedCall) error) error {
-	return r.eachJob(ctx, func(number int64, job AuditedJob) error {
-		rows, err := r.tx.Query(ctx, callsOfJob, planned, number)
+	return r.eachJob(ctx, func(job auditedJob) error {
+		rows, err := r.tx.Query(ctx, callsOfJob, job.no)
 		if err != nil {
 			return err
 		}

@@ -405,7 +405,7 @@ func TestBacklogIsPassedOver(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	const large, small, handed = 20_000, 2000, 100
-	w.large(t, "large", large)
+	created := w.large(t, "large", large)
 	if n, err := w.HandOut(t.Context(), normal, handed, kept); n != handed || err != nil {
 		t.Fatalf("HandOut = %d, %v", n, err)
 	}
@@ -417,7 +417,7 @@ func TestBacklogIsPassedOver(t *testing.T) {
 		}
 	}
 	check("what is due", 100, store.WaitingSQL, "all", "", int64(0), 0, 1000, -time.Minute)
-	check("what is left", 100, store.WorkLeft)
+	check("what is left", 100, store.WorkLeft, []int64{created.Number})
 	w.small(t, small)
 	w.exec(t, `ANALYZE`)
 	check("whose turn it is", 200, store.NextInLine, "SmartqAuthorize", "normal", 25)

@@ -83,11 +83,15 @@ func (s *Store) finalize(ctx context.Context, job int64) (ended bool, err error)
 }
 
 const readyTask = `
-SELECT t.job_id, t.no, t.generation, t.action, j.lane
-FROM tasks t
-JOIN jobs j ON j.id = t.job_id
-WHERE t.state = 'ready' AND t.action = $1 AND j.status IN ('queued', 'running')
-  AND NOT t.withdrawn AND NOT ` + taskPaused + `
+SELECT j.id, t.no, t.generation, t.action, j.lane
+FROM jobs j
+CROSS JOIN LATERAL (
+    SELECT t.no, t.generation, t.action, t.due_at FROM tasks t
+    WHERE t.job_id = j.id AND t.state = 'ready' AND t.action = $1 AND NOT t.withdrawn
+    ORDER BY t.no
+    LIMIT 1
+) t
+WHERE j.status IN ('queued', 'running') AND NOT ` + taskPaused + `
 ORDER BY t.due_at
 LIMIT 1`
 
@@ -101,7 +105,8 @@ func (s *Store) ReadyTask(ctx context.Context, action access.Action) (Queued, er
 const somebodyServed = `
 SELECT t.principals[1] FROM tasks t
 WHERE t.state = 'done' AND t.operation = 'grant' AND t.principal_type = 'user'
-  AND NOT EXISTS (SELECT FROM exceptions e WHERE e.job_id = t.job_id AND e.task_no = t.no)
+  AND NOT EXISTS (SELECT FROM exceptions e
+                  WHERE e.job_id = t.job_id AND e.change_no BETWEEN t.first_change AND t.last_change AND e.task_no = t.no)
 ORDER BY t.job_id DESC, t.no DESC
 LIMIT 1`
 

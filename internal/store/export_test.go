@@ -17,4 +17,23 @@ const (
 	WaitingSQL   = waitingTasks
 	WorkLeft     = workLeft
 	ListBacklogs = listBacklogs
+	ListJobs     = selectJobs
+	CountJobs    = countJobs
+	CountOpen    = countOpen
+	SealCounts   = sealCounts
+	Results      = selectResults
+	ForResults   = forResults
+	Groups       = selectFailureGroups
+	RetryRows    = selectRetryRows
+	Forsaken     = forsakenJobs
+	Reclaim      = reclaim
+	ForgetSilent = forgetSilent
+	ReadyTask    = readyTask
+	Served       = somebodyServed
+	OpenJobsOf   = openJobsOf
+	CountWaiting = countWaiting
+	Endable      = endableJobs
 )
+
+// Where is the condition of a list of jobs, with its arguments.
+func (f JobFilter) Where() (string, []any) { return f.where() }

@@ -98,17 +98,22 @@ func (s *Store) Pauses(ctx context.Context) ([]Pause, error) {
 // are open, from being sent: pauses of everything, of an action, of its source
 // and of itself.
 func (s *Store) PausesOf(ctx context.Context, id string) ([]Pause, error) {
-	return s.pauses(ctx, `WHERE EXISTS (
-    SELECT FROM jobs j
-    WHERE j.ulid = $1 AND j.status IN ('queued', 'running')
-      AND CASE p.scope WHEN 'job' THEN p.name = j.ulid WHEN 'source' THEN p.name = j.source
-          WHEN 'action' THEN EXISTS (SELECT FROM tasks t WHERE t.job_id = j.id AND t.state IN ('ready', 'running') AND t.action = p.name)
-          ELSE true END
-)`, id)
+	var job int64
+	err := s.pool.QueryRow(ctx, `SELECT id FROM jobs WHERE ulid = $1 AND status IN ('queued', 'running')`, id).Scan(&job)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return []Pause{}, nil
+	}
+	if err != nil {
+		return nil, outward("listing pauses", err)
+	}
+	return s.pauses(ctx, `JOIN jobs j ON j.id = $1
+WHERE CASE p.scope WHEN 'job' THEN p.name = j.ulid WHEN 'source' THEN p.name = j.source
+      WHEN 'action' THEN EXISTS (SELECT FROM tasks t WHERE t.job_id = $1 AND t.state IN ('ready', 'running') AND t.action = p.name)
+      ELSE true END`, job)
 }
 
 func (s *Store) pauses(ctx context.Context, where string, args ...any) ([]Pause, error) {
-	rows, err := s.pool.Query(ctx, fmt.Sprintf(listPauses, where), args...)
+	rows, err := s.pool.Query(ctx, fmt.Sprintf(listPauses, where), append([]any{planned}, args...)...)
 	if err != nil {
 		return nil, outward("listing pauses", err)
 	}

@@ -109,24 +109,35 @@ FROM jobs j
 CROSS JOIN LATERAL (
     SELECT x.action, sum(x.backlog)::int AS backlog, sum(x.queued)::int AS queued, coalesce(max(x.due_at), now()) AS due_at
     FROM (
-        SELECT b.action, b.last_no - b.next_no + 1 AS backlog, 0 AS queued, NULL::timestamptz AS due_at FROM backlog b WHERE b.job_id = j.id
+        SELECT b.action, b.last_no - b.next_no + 1 AS backlog, 0 AS queued, NULL::timestamptz AS due_at
+        FROM backlog b WHERE b.job_id = j.id
         UNION ALL
         SELECT t.action, 0, 1, CASE t.state WHEN 'ready' THEN t.due_at END
         FROM ` + handedOutFrom + `1` + toTheEnd + `
         CROSS JOIN LATERAL (
-            SELECT t.action, t.state, t.due_at FROM tasks t WHERE ` + inRange + ` AND t.state IN ('ready', 'running') OFFSET 0
+            SELECT t.action, t.state, t.due_at FROM tasks t
+            WHERE t.job_id = ANY ($1) AND ` + inRange + ` AND t.state IN ('ready', 'running') OFFSET 0
         ) t
     ) x
     GROUP BY x.action
 ) t
-WHERE j.status IN ('queued', 'running', 'canceling')
+WHERE j.id = ANY ($1) AND j.status IN ('queued', 'running', 'canceling')
 ORDER BY j.id, t.action`
+
+const openJobs = `SELECT id FROM jobs WHERE status IN ('queued', 'running', 'canceling') ORDER BY id`
 
 // WorkLeft says for every open job what is left of it, paused or not. What it
 // costs depends on what is queued, not on the size of the jobs.
 func (s *Store) WorkLeft(ctx context.Context) ([]Left, error) {
-	rows, err := s.pool.Query(ctx, workLeft)
+	rows, err := s.pool.Query(ctx, openJobs)
 	if err != nil {
+		return nil, outward("listing open jobs", err)
+	}
+	jobs, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil || len(jobs) == 0 {
+		return nil, outward("listing open jobs", err)
+	}
+	if rows, err = s.pool.Query(ctx, workLeft, planned, jobs); err != nil {
 		return nil, outward("counting what is left", err)
 	}
 	left, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Left])

@@ -62,21 +62,24 @@ const forResults = `
 SELECT set_config('work_mem', '32MB', true), set_config('enable_nestloop', 'off', true),
        set_config('enable_mergejoin', 'off', true), set_config('enable_seqscan', 'off', true)`
 
+// largeJob is how many rows make it worth while.
+const largeJob = 1000
+
 // Results calls yield for each row of a job in the order of the input, without
 // holding them all; for rows of the given statuses only, if there are any. It
 // stops at the first error of yield and returns it.
 func (s *Store) Results(ctx context.Context, id string, statuses []Status, yield func(Result) error) error {
 	var refused error // by yield
 	err := s.inSnapshot(ctx, "reading results", func(tx pgx.Tx) error {
-		var number int64
-		err := tx.QueryRow(ctx, `SELECT id FROM jobs WHERE ulid = $1`, id).Scan(&number)
+		of := resultsOf{statuses: statuses}
+		err := tx.QueryRow(ctx, `SELECT id, rows FROM jobs WHERE ulid = $1`, id).Scan(&of.job, &of.rows)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		return results(ctx, tx, resultsOf{number, statuses}, func(r Result) error {
+		return results(ctx, tx, of, func(r Result) error {
 			refused = yield(r)
 			return refused
 		})
@@ -90,6 +93,7 @@ func (s *Store) Results(ctx context.Context, id string, statuses []Status, yield
 // resultsOf names rows of a job.
 type resultsOf struct {
 	job      int64
+	rows     int      // of the job
 	statuses []Status // none: all
 }
 
@@ -108,10 +112,14 @@ func results(ctx context.Context, tx pgx.Tx, of resultsOf, yield func(Result) er
 	if len(filter) == 0 {
 		join = "LEFT"
 	}
-	if _, err := tx.Exec(ctx, forResults); err != nil {
-		return err
+	mode := pgx.QueryExecModeCacheStatement // planning would take longer than reading
+	if of.rows >= largeJob {
+		mode = planned
+		if _, err := tx.Exec(ctx, forResults); err != nil {
+			return err
+		}
 	}
-	rows, err := tx.Query(ctx, fmt.Sprintf(selectResults, join), planned, of.job, filter)
+	rows, err := tx.Query(ctx, fmt.Sprintf(selectResults, join), mode, of.job, filter)
 	if err != nil {
 		return err
 	}

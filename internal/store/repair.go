@@ -113,7 +113,7 @@ SELECT id FROM jobs j
 WHERE status IN ('queued', 'running', 'canceling')
   AND (status = 'canceling'
        OR EXISTS (SELECT FROM tasks t WHERE t.job_id = j.id AND t.state = 'ready' AND t.withdrawn)
-       OR NOT EXISTS (SELECT FROM tasks t WHERE t.job_id = j.id AND t.state IN ('ready', 'running')))
+       OR (SELECT t.no FROM tasks t WHERE t.job_id = j.id AND t.state IN ('ready', 'running') ORDER BY t.no DESC LIMIT 1) IS NULL)
 ORDER BY id`
 
 // FinalizeForsaken does for every job what [Store.Finalize] does for one, and

@@ -74,6 +74,7 @@ var scenarios = []struct {
 	{"rivals", rivals},
 	{"status", standing},
 	{"wal", wal},
+	{"export", exporting},
 }
 
 // roles are the parts that this program plays in processes of their own, named
