@@ -164,22 +164,25 @@ func wideJob(n int) store.NewJob {
 		Source: "bench", RequestedBy: "bench", Lane: store.Normal, IdempotencyKey: "wide", Fingerprint: "wide", Header: []string{"action"},
 		Input: store.Input{Rows: n * walCells},
 	}
+	var tasks []store.NewTask
+	var changes []store.NewChange
 	for i := range n {
 		rect := access.Rectangle{
 			Action: access.SmartqAuthorize, Operation: access.Grant, Terms: access.Terms{ExpiresOn: expiry},
 			Resources: []access.Resource{{Type: access.QAResource, ID: fmt.Sprintf("%012x", i)}},
 		}
-		job.Tasks = append(job.Tasks, store.NewTask{FirstChange: len(job.Changes)})
+		tasks = append(tasks, store.NewTask{FirstChange: len(changes)})
 		for j := range walCells {
 			user := access.Principal{Type: access.User, ID: fmt.Sprintf("%032x", uint64(i*walCells+j)*2654435761)}
 			rect.Principals = append(rect.Principals, user)
-			job.Changes = append(job.Changes, store.NewChange{Task: i, Row: store.Row{
-				Line: len(job.Changes) + 2, RowID: fmt.Sprint("row-", len(job.Changes)+2), Change: access.Change{
+			changes = append(changes, store.NewChange{Task: i, Row: store.Row{
+				Line: len(changes) + 2, RowID: fmt.Sprint("row-", len(changes)+2), Change: access.Change{
 					Operation: access.Grant, Principal: user, Resource: rect.Resources[0], Terms: rect.Terms,
 				},
 			}})
 		}
-		job.Tasks[i].Rectangle = rect
+		tasks[i].Rectangle = rect
 	}
+	job.Tasks, job.Changes = store.SequenceOf(tasks...), store.SequenceOf(changes...)
 	return job
 }
