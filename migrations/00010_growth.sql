@@ -1,5 +1,16 @@
 -- +goose Up
 
+-- Workers of before do not keep what jobs are counted from.
+-- +goose StatementBegin
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM workers WHERE alive_until > now()) THEN
+        RAISE EXCEPTION 'workers of the version before are running: stop them first, and run this again';
+    END IF;
+END
+$$;
+-- +goose StatementEnd
+
 -- A new partition is laid out like the newest one that is there, so that what is
 -- set for one table holds for its months to come.
 -- +goose StatementBegin

@@ -397,6 +397,27 @@ func TestMigrationCountsWhatWasSealed(t *testing.T) {
 	}
 }
 
+// Workers of before would cut and withdraw, and count none of it.
+func TestMigrationWaitsForWorkersToStop(t *testing.T) {
+	t.Parallel()
+	url := testenv.EmptyPostgres(t)
+	migrateTo(t, url, 8)
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+	w := world{sql: conn}
+	w.exec(t, `INSERT INTO workers (name, alive_until) VALUES ('w', now() + interval '1 hour')`)
+	if err := store.Migrate(t.Context(), url); err == nil {
+		t.Error("the database was migrated under a worker")
+	}
+	w.exec(t, `UPDATE workers SET alive_until = now() - interval '1 second'`)
+	if err := store.Migrate(t.Context(), url); err != nil {
+		t.Errorf("Migrate: %v", err)
+	}
+}
+
 // migratedFrom is a database that was filled at a version and then migrated.
 func migratedFrom(t *testing.T, version int64, fill string) world {
 	t.Helper()
