@@ -31,7 +31,7 @@ var fillJob = []string{
 	FROM generate_series(1, $2::int * $3::int) n WHERE $4::int >= 0`,
 
 	`INSERT INTO tasks (job_id, no, root_no, first_change, last_change, action, operation, principal_type, principals, resources, role, expires_on)
-	SELECT $1::bigint, t, t + 0, (t - 1) * $2::int + 1, t * $2::int, 'SmartqAuthorize', 'grant', 'user',
+	SELECT $1::bigint, t AS no, t AS root_no, (t - 1) * $2::int + 1, t * $2::int, 'SmartqAuthorize', 'grant', 'user',
 	       (SELECT array_agg(` + filledUser + `) FROM generate_series((t - 1) * $2::int + 1, t * $2::int) n), ARRAY['qa_resource:q' || $1 || '-' || t - 1], '', date '2099-12-31'
 	FROM generate_series(1, $3::int) t WHERE $4::int >= 0`,
 
