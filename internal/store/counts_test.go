@@ -362,6 +362,8 @@ func (w *walk) finalizeAll() bool {
 
 // sealedBefore is a database as migration 8 left it, with a job of which all but
 // a settlement is sealed.
+//
+//nolint:dupword // SQL
 const sealedBefore = `
 INSERT INTO jobs (ulid, source, requested_by, lane, idempotency_key, fingerprint, rows, header, next_task, status)
 VALUES ('01ARZ3NDEKTSV4RRFFQ69G5FAV', 's', 'w', 'normal', 'a', 'f', 7, '{action}', 8, 'running');
@@ -378,7 +380,7 @@ SELECT id, 1, 1, 'unknown', 'c', '', false FROM jobs UNION ALL SELECT id, 7, NUL
 INSERT INTO calls (job_id, task_no, generation, action, cells, worker) SELECT id, 1, 1, 'SmartqAuthorize', 1, 'w' FROM jobs, generate_series(1, 3);
 INSERT INTO answers (job_id, call_id, class, took) SELECT job_id, max(id), 'throttled', '1 s' FROM calls GROUP BY job_id;
 INSERT INTO audit_seals (no, sealed_at, after_no, upto_no, entries, prev, hash) SELECT 1, now(), 0, max(no), '[]', '', '' FROM answers;
-INSERT INTO settlements (job_id, change_no, status, code, message, retryable, read_job_id) SELECT id, 1, 'failed', '', '', false, 1 FROM jobs` //nolint:dupword // SQL
+INSERT INTO settlements (job_id, change_no, status, code, message, retryable, read_job_id) SELECT id, 1, 'failed', '', '', false, 1 FROM jobs`
 
 // What was there before counts were sealed is counted like all else.
 func TestMigrationCountsWhatWasSealed(t *testing.T) {

@@ -13,6 +13,8 @@ import (
 
 // grown fills in a large job that has ended, a large one that runs and has a
 // backlog, and many small ones that have ended. It returns the large ones.
+//
+//nolint:dupword // SQL
 const grown = `
 WITH job AS (
     INSERT INTO jobs (ulid, source, requested_by, lane, idempotency_key, fingerprint, rows, header, next_task, status, finished_at)
@@ -38,7 +40,7 @@ WITH job AS (
     INSERT INTO exceptions (job_id, change_no, task_no, status, code, message, retryable)
     SELECT id, n, n, 'failed', 'c', 'm', true FROM job, generate_series(1, rows, 20) n WHERE rows > 1 AND n < 10000
 )
-SELECT min(id), (SELECT id FROM job WHERE status = 'running') FROM job` //nolint:dupword // SQL
+SELECT min(id), (SELECT id FROM job WHERE status = 'running') FROM job`
 
 // What is asked often costs the same however many jobs and rows there are: it
 // goes by indexes, and to what it wants.
