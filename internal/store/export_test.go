@@ -33,6 +33,9 @@ const (
 	OpenJobsOf   = openJobsOf
 	CountWaiting = countWaiting
 	Endable      = endableJobs
+	GrantedTo    = grantedTo
+	GrantedUntil = grantedUntil
+	ByIndex      = byIndex
 )
 
 // Where is the condition of a list of jobs, with its arguments.

@@ -1,0 +1,323 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/usher-bi/usher/internal/access"
+)
+
+// Granted is what was asked for one access, and what is in force of it as far as
+// this system knows: what others do in Quick BI it cannot see.
+type Granted struct {
+	access.Pair
+
+	State AccessState
+	Terms access.Terms // of the grant that is, may be or was last in force; zero where there was none
+	Asked []Asked      // every accepted change of this access that was to be sent, the newest by rank first; never empty
+}
+
+// Newest is the newest accepted change that was not withdrawn: what the access is
+// going to be. ok is false where all were withdrawn.
+func (g Granted) Newest() (newest Asked, ok bool) {
+	for _, a := range g.Asked {
+		if a.Status != Canceled {
+			return a, true
+		}
+	}
+	return Asked{}, false
+}
+
+// MayHold reports whether the access is not known to be gone. What ended by its
+// expiry alone counts, too: to be on the safe side, it is revoked from a leaver.
+func (g Granted) MayHold() bool { return g.State != Gone }
+
+// Asked is one change of an access, with the job that asked for it.
+type Asked struct {
+	Job         string // ULID
+	Source      string
+	RequestedBy string
+	AcceptedAt  time.Time
+
+	Line      int
+	RowID     string
+	Operation access.Operation
+	Terms     access.Terms
+	Reason    string
+	Ticket    string
+
+	Status     Status
+	Code       string // ours, "" for a plain success
+	Message    string
+	Retryable  bool
+	FinishedAt *time.Time // nil while it is pending
+
+	sent bool // at least once
+}
+
+// AccessState says whether an access is in force.
+type AccessState string
+
+// The states of an access. A change that was refused, withdrawn or dropped for a newer one
+// before it was sent leaves things as the change before it left them.
+const (
+	InForce  AccessState = "in_force" // granted, not expired, and nothing newer is open
+	Granting AccessState = "granting" // the newest that may yet change it is a grant that has not ended; an older one may be in force
+	Revoking AccessState = "revoking" // likewise a revoke
+	Unsure   AccessState = "unsure"   // nobody knows what became of the newest change that was sent
+	Expired  AccessState = "expired"  // granted, and its last day is over
+	Gone     AccessState = "gone"     // revoked, or never granted
+)
+
+// GrantedFilter narrows what is told of. Zero fields do not narrow.
+type GrantedFilter struct {
+	Principal     access.Principal
+	Source        string        // only where the newest grant that was not withdrawn is that source's
+	ExpiresBefore access.Date   // only where the terms end before that day, and today at the earliest
+	States        []AccessState // only these
+
+	// Location is where a day ends. Nil means UTC. Which day it is there is
+	// judged by Postgres's clock.
+	Location *time.Location
+}
+
+// sentChanges are the columns of the changes that were to be sent, with what
+// became of each.
+const sentChanges = `
+SELECT access_key(c.principal_type, c.principal, c.resource_type || ':' || c.resource_id), coalesce(j.ranks_as, j.id), j.id,
+       c.principal_type, c.principal, c.resource_type, c.resource_id,
+       j.ulid, j.source, j.requested_by, j.created_at, c.line, c.row_id, c.operation, c.role, c.expires_on, c.reason, c.ticket,
+       CASE WHEN e.status IS NOT NULL THEN e.status
+            WHEN coalesce(leaf.state, root.state) = 'done' THEN 'succeeded'
+            WHEN coalesce(leaf.state, root.state) = 'canceled' THEN 'canceled'
+            ELSE 'pending' END,
+       coalesce(e.code, ''), coalesce(e.message, ''), coalesce(e.retryable, false),
+       coalesce(leaf.finished_at, root.finished_at), greatest(leaf.attempts, root.attempts) > 0 OR root.unsure,
+       (now() AT TIME ZONE $1)::date`
+
+const sentChangesFrom = `
+JOIN jobs j ON j.id = c.job_id
+JOIN tasks root ON root.job_id = c.job_id AND root.no = c.task_no
+LEFT JOIN LATERAL (
+    SELECT t.state, t.attempts, t.finished_at FROM tasks t
+    WHERE root.state = 'split' AND t.job_id = c.job_id AND t.root_no = root.no AND t.no <> t.root_no AND t.state <> 'split'
+      AND c.principal = ANY (t.principals) AND c.resource_type || ':' || c.resource_id = ANY (t.resources)
+) leaf ON true
+LEFT JOIN outcomes e ON e.job_id = c.job_id AND e.change_no = c.no
+WHERE c.task_no IS NOT NULL AND c.operation <> 'read'`
+
+// The three ways to what was granted: all of it, that of one principal, and that
+// of each access of which some grant ends within days. Each access comes in a run.
+const (
+	allGranted = sentChanges + `
+FROM changes c` + sentChangesFrom + `
+ORDER BY 1`
+
+	grantedTo = sentChanges + `
+FROM changes c` + sentChangesFrom + `
+  AND principal_key(c.principal_type, c.principal) = principal_key($2, $3) AND c.principal_type = $2 AND c.principal = $3
+ORDER BY 1`
+
+	grantedUntil = `
+WITH ending AS (
+    SELECT DISTINCT access_key(principal_type, principal, resource_type || ':' || resource_id) AS key
+    FROM changes
+    WHERE task_no IS NOT NULL AND operation <> 'read' AND expires_on IS NOT NULL
+      AND expires_on >= (now() AT TIME ZONE $1)::date AND expires_on < $2
+)` + sentChanges + `
+FROM ending
+JOIN changes c ON access_key(c.principal_type, c.principal, c.resource_type || ':' || c.resource_id) = ending.key` + sentChangesFrom + `
+ORDER BY 1`
+)
+
+// Granted calls yield for each access that f does not leave out, with what was
+// asked for it and what is in force, without holding them all. It stops at the
+// first error of yield and returns it. All of it is of one moment. The accesses
+// of one principal, and those that expire soon, are found by an index; otherwise
+// every change is read. Of jobs whose rows were dropped by retention nothing is
+// known any more.
+//
+// yield must not use the store for long: a connection waits for it.
+func (s *Store) Granted(ctx context.Context, f GrantedFilter, yield func(Granted) error) error {
+	const what = "reading what was granted"
+	query, args := f.query()
+	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{AccessMode: pgx.ReadOnly})
+	if err != nil {
+		return outward(what, err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	if query != allGranted {
+		if _, err := tx.Exec(ctx, byIndex); err != nil {
+			return outward(what, err)
+		}
+	}
+	rows, err := tx.Query(ctx, query, args...)
+	if err != nil {
+		return outward(what, err)
+	}
+	defer rows.Close()
+	if err := f.each(rows, yield); err != nil {
+		return err
+	}
+	return outward(what, rows.Err())
+}
+
+// byIndex keeps the planner, who cannot know what a new month will hold, from
+// reading all of a table.
+const byIndex = `
+SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)`
+
+func (f GrantedFilter) query() (query string, args []any) {
+	zone := "UTC"
+	if f.Location != nil {
+		zone = f.Location.String()
+	}
+	switch {
+	case f.Principal != (access.Principal{}):
+		return grantedTo, []any{zone, f.Principal.Type, f.Principal.ID}
+	case !f.ExpiresBefore.IsZero():
+		return grantedUntil, []any{zone, date(f.ExpiresBefore)}
+	default:
+		return allGranted, []any{zone}
+	}
+}
+
+// askedRow is one row of the queries above.
+type askedRow struct {
+	Asked
+
+	key, rank, job int64
+	pair           access.Pair
+	today          access.Date
+}
+
+func scanAsked(rows pgx.Rows) (askedRow, error) {
+	var r askedRow
+	var expires *time.Time
+	var today time.Time
+	err := rows.Scan(&r.key, &r.rank, &r.job, &r.pair.Principal.Type, &r.pair.Principal.ID, &r.pair.Resource.Type, &r.pair.Resource.ID,
+		&r.Job, &r.Source, &r.RequestedBy, &r.AcceptedAt, &r.Line, &r.RowID, &r.Operation, &r.Terms.Role, &expires, &r.Reason, &r.Ticket,
+		&r.Status, &r.Code, &r.Message, &r.Retryable, &r.FinishedAt, &r.sent, &today)
+	r.Terms.ExpiresOn, r.today = undate(expires), access.DateOf(today)
+	return r, outward("reading what was granted", err)
+}
+
+// each yields what f wants of rows, which come in runs of equal keys.
+func (f GrantedFilter) each(rows pgx.Rows, yield func(Granted) error) error {
+	var run []askedRow
+	for rows.Next() {
+		r, err := scanAsked(rows)
+		if err != nil {
+			return err
+		}
+		if len(run) > 0 && run[0].key != r.key {
+			if err := f.flush(run, yield); err != nil {
+				return err
+			}
+			run = run[:0]
+		}
+		run = append(run, r)
+	}
+	return f.flush(run, yield)
+}
+
+// flush yields the accesses of a run of one key: one, but for a freak of the hash.
+func (f GrantedFilter) flush(run []askedRow, yield func(Granted) error) error {
+	slices.SortFunc(run, func(a, b askedRow) int {
+		return cmp.Or(cmp.Compare(a.pair.Principal.ID, b.pair.Principal.ID), cmp.Compare(a.pair.Principal.Type, b.pair.Principal.Type),
+			cmp.Compare(a.pair.Resource.String(), b.pair.Resource.String()), cmp.Compare(b.rank, a.rank), cmp.Compare(b.job, a.job))
+	})
+	for len(run) > 0 {
+		g := Granted{Pair: run[0].pair}
+		today := run[0].today
+		for len(run) > 0 && run[0].pair == g.Pair {
+			g.Asked = append(g.Asked, run[0].Asked)
+			run = run[1:]
+		}
+		g.State, g.Terms = stand(g.Asked, today)
+		if !f.wants(g, today) {
+			continue
+		}
+		if err := yield(g); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f GrantedFilter) wants(g Granted, today access.Date) bool {
+	if len(f.States) > 0 && !slices.Contains(f.States, g.State) {
+		return false
+	}
+	ends := g.Terms.ExpiresOn
+	if !f.ExpiresBefore.IsZero() && (ends.IsZero() || ends.Before(today) || !ends.Before(f.ExpiresBefore)) {
+		return false
+	}
+	return f.Source == "" || f.Source == grantor(g.Asked)
+}
+
+// grantor is the source of the newest grant that was not withdrawn.
+func grantor(asked []Asked) string {
+	for _, a := range asked {
+		if a.Operation == access.Grant && a.Status != Canceled {
+			return a.Source
+		}
+	}
+	return ""
+}
+
+// stand judges what was asked of an access, the newest first.
+func stand(asked []Asked, today access.Date) (AccessState, access.Terms) {
+	var open []Asked // what may take effect, or may have, after what did
+	for _, a := range asked {
+		switch a.Status {
+		case Pending, Unknown:
+			open = append(open, a)
+		case Superseded:
+			if a.sent && a.Operation == access.Grant { // before the newer one was accepted
+				a.Status = Unknown
+				open = append(open, a)
+			}
+		case Succeeded, NoChange:
+			return standOn(a, open, today)
+		case Failed, Canceled: // nothing came of it
+		}
+	}
+	return standOn(Asked{Operation: access.Revoke}, open, today)
+}
+
+// standOn judges by the newest change that took effect, and those after it of
+// which it is open whether they did or will.
+func standOn(done Asked, open []Asked, today access.Date) (AccessState, access.Terms) {
+	terms := done.Terms
+	if len(open) == 0 {
+		switch {
+		case done.Operation != access.Grant:
+			return Gone, terms
+		case !terms.ExpiresOn.IsZero() && terms.ExpiresOn.Before(today):
+			return Expired, terms
+		default:
+			return InForce, terms
+		}
+	}
+	if done.Operation != access.Grant {
+		for _, a := range open {
+			if a.Operation == access.Grant {
+				terms = a.Terms
+				break
+			}
+		}
+	}
+	switch newest := open[0]; {
+	case newest.Status == Unknown:
+		return Unsure, terms
+	case newest.Operation == access.Grant:
+		return Granting, terms
+	default:
+		return Revoking, terms
+	}
+}
