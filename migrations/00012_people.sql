@@ -13,6 +13,58 @@ CREATE INDEX changes_of_principal ON changes (principal_key(principal_type, prin
 CREATE INDEX changes_expiring ON changes (expires_on)
     WHERE task_no IS NOT NULL AND operation <> 'read' AND expires_on IS NOT NULL;
 
+-- A file of profiles as it was loaded. The newest is in force; the others say what
+-- people were given by them.
+CREATE TABLE profile_sets (
+    no        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    version   text NOT NULL,
+    sha256    text NOT NULL,
+    content   bytea NOT NULL, -- the file
+    profiles  jsonb NOT NULL, -- what was read of it, by name
+    actor     text NOT NULL,
+    reason    text NOT NULL DEFAULT '',
+    loaded_at timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON profile_sets
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_rewriting();
+
+-- What a feed told of a person, and how far it has come.
+CREATE TABLE person_events (
+    source       text NOT NULL,
+    event_id     text NOT NULL,
+    type         text NOT NULL,
+    principal    text NOT NULL,
+    profile      text NOT NULL,
+    effective_at timestamptz,
+    withdraws    text NOT NULL,
+    fingerprint  text NOT NULL,
+    requested_by text NOT NULL,
+    received_at  timestamptz NOT NULL DEFAULT now(),
+    status       text NOT NULL,
+    problem      text NOT NULL DEFAULT '', -- why it is not applied although it is due
+    ended_by     text NOT NULL DEFAULT '', -- the event that superseded or withdrew it
+    profile_set  bigint REFERENCES profile_sets,
+    job_id       bigint REFERENCES jobs,   -- null: nothing had to be done
+    applied_at   timestamptz,
+    open         boolean NOT NULL DEFAULT false, -- a revoke of it is not known to be done
+    closed_at    timestamptz,
+    rounds       integer NOT NULL DEFAULT 0,     -- how often what failed was revoked again
+    again_at     timestamptz,                    -- not before then once more
+    look_at      timestamptz,
+    PRIMARY KEY (source, event_id),
+    CONSTRAINT person_events_type_known CHECK (type IN ('joiner', 'mover', 'leaver', 'withdraw')),
+    CONSTRAINT person_events_status_known CHECK (status IN ('waiting', 'applying', 'applied', 'superseded', 'withdrawn', 'failed', 'recorded')),
+    CONSTRAINT person_events_dated CHECK ((type = 'withdraw') = (effective_at IS NULL) AND (type = 'withdraw') = (status = 'recorded')),
+    CONSTRAINT person_events_applied CHECK ((status = 'applied') = (applied_at IS NOT NULL))
+);
+
+CREATE INDEX person_events_due ON person_events (look_at) WHERE status IN ('waiting', 'applying');
+CREATE INDEX person_events_of ON person_events (principal, effective_at);
+CREATE INDEX person_events_open ON person_events (look_at) WHERE open;
+CREATE INDEX person_events_withdraws ON person_events (source, withdraws) WHERE type = 'withdraw';
+
 -- +goose Down
+DROP TABLE person_events, profile_sets;
 DROP INDEX changes_expiring, changes_of_principal;
 DROP FUNCTION principal_key;

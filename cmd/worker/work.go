@@ -18,6 +18,7 @@ import (
 
 	"github.com/usher-bi/usher/internal/access"
 	"github.com/usher-bi/usher/internal/config"
+	"github.com/usher-bi/usher/internal/events"
 	"github.com/usher-bi/usher/internal/tasks"
 )
 
@@ -60,6 +61,10 @@ func (a *app) work(ctx context.Context) error {
 
 	options := options(cfg)
 	options.Registry = registry
+	submitter := tasks.NewSubmitter(stores.db, tasks.NewQueue(stores.queue))
+	options.Chores = append(options.Chores, events.NewApplier(stores.db, submitter, events.Options{
+		Name: options.Name, Location: cfg.Location, Log: log,
+	}).Chore())
 	log.Info().Str("worker", options.Name).Str("listen", status.addr).Str("endpoint", cfg.Endpoint).
 		Stringer("rate", cfg.Rate).Msg("worker runs")
 	err = tasks.NewWorker(stores.db, stores.queue, client, log, options).Run(ctx)

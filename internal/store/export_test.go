@@ -8,7 +8,7 @@ import (
 // LeadSilently leads without letting Postgres hear of it, as a process that
 // stands still, and is believed for silence.
 func (s *Store) LeadSilently(ctx context.Context, silence time.Duration, f func(context.Context) error) (bool, error) {
-	return s.leadFor(ctx, lead{silence: silence, beat: 4 * silence}, f)
+	return s.leadFor(ctx, lead{lock: leaderLock, silence: silence, beat: 4 * silence}, f)
 }
 
 // The statements whose plans are tested.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
 	"sync"
 	"time"
 
@@ -16,7 +17,10 @@ const leaderLock = 7_201_884_415
 // lead says how long a leader is believed that is not heard of, and how often it
 // is. A process that stands still, with its machine or alone, keeps its
 // connections: without this it would lead for as long as it stands.
-type lead struct{ silence, beat time.Duration }
+type lead struct {
+	lock          int64
+	silence, beat time.Duration
+}
 
 const (
 	leadSilence = 20 * time.Second
@@ -28,7 +32,18 @@ const (
 // Postgres has heard nothing of the process for 20 seconds: then the context of f
 // ends too.
 func (s *Store) AsLeader(ctx context.Context, f func(context.Context) error) (led bool, err error) {
-	return s.leadFor(ctx, lead{silence: leadSilence, beat: leadBeat}, f)
+	return s.leadFor(ctx, lead{lock: leaderLock, silence: leadSilence, beat: leadBeat}, f)
+}
+
+// choresLock is the upper half of the locks of chores; the other is of the name.
+const choresLock = 7_201_885
+
+// Alone is [Store.AsLeader] for a chore of that name, beside the leader and the
+// other chores.
+func (s *Store) Alone(ctx context.Context, chore string, f func(context.Context) error) (did bool, err error) {
+	name := fnv.New32a()
+	_, _ = name.Write([]byte(chore)) // never fails
+	return s.leadFor(ctx, lead{lock: choresLock<<32 | int64(name.Sum32()), silence: leadSilence, beat: leadBeat}, f)
 }
 
 func (s *Store) leadFor(ctx context.Context, l lead, f func(context.Context) error) (led bool, err error) {
@@ -37,10 +52,10 @@ func (s *Store) leadFor(ctx context.Context, l lead, f func(context.Context) err
 		return false, outward("taking the lead", err)
 	}
 	defer conn.Release()
-	if err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, int64(leaderLock)).Scan(&led); err != nil || !led {
+	if err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, l.lock).Scan(&led); err != nil || !led {
 		return false, outward("taking the lead", err)
 	}
-	defer letGo(ctx, conn)
+	defer letGo(ctx, conn, l.lock)
 	if _, err := conn.Exec(ctx, `SELECT set_config('idle_session_timeout', $1, false)`, fmt.Sprintf("%dms", l.silence.Milliseconds())); err != nil {
 		return false, outward("taking the lead", err)
 	}
@@ -74,10 +89,10 @@ func beatAsLeader(ctx context.Context, conn *pgxpool.Conn, every time.Duration, 
 }
 
 // letGo ends the leadership, with the connection if need be.
-func letGo(ctx context.Context, conn *pgxpool.Conn) {
+func letGo(ctx context.Context, conn *pgxpool.Conn, lock int64) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), connectTimeout)
 	defer cancel()
-	_, err := conn.Exec(ctx, `SELECT pg_advisory_unlock($1)`, int64(leaderLock))
+	_, err := conn.Exec(ctx, `SELECT pg_advisory_unlock($1)`, lock)
 	if err == nil {
 		_, err = conn.Exec(ctx, `RESET idle_session_timeout`)
 	}

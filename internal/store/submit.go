@@ -236,6 +236,11 @@ const (
 	eventPaused  = ".paused"
 	eventResumed = ".resumed"
 
+	eventProfilesLoaded = "profiles.loaded"
+	eventPeopleAccepted = "people.accepted"
+	eventPersonApplied  = "person.applied"
+	eventPersonClosed   = "person.closed"
+
 	eventLimitSet   = "limit.set"
 	eventLimitReset = "limit.reset"
 )

@@ -40,6 +40,7 @@ type Options struct {
 	ProbeMost   time.Duration               // between two probes; 0 means 15m
 	Location    *time.Location              // where a day ends for Quick BI; nil means China
 	Registry    prometheus.Registerer       // nil means one of its own
+	Chores      []Chore
 }
 
 func (o Options) withDefaults() Options {
@@ -154,6 +155,9 @@ func (w *Worker) work(ctx context.Context) error {
 		loops.Go(func() { w.watchStops(background) })
 		loops.Go(func() { w.feed(background) })
 		loops.Go(func() { w.keepLimits(background) })
+		for _, c := range w.options.Chores {
+			loops.Go(func() { w.keepDoing(background, c) })
+		}
 		<-ctx.Done()
 		w.log.Info().Dur("within", w.options.Drain).Msg("stopping: calls in flight finish, the rest is given back")
 		stopBackground()

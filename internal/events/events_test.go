@@ -1,0 +1,314 @@
+package events_test
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/usher-bi/usher/internal/access"
+	"github.com/usher-bi/usher/internal/events"
+	"github.com/usher-bi/usher/internal/people"
+	"github.com/usher-bi/usher/internal/store"
+	"github.com/usher-bi/usher/internal/tasks"
+)
+
+func want(t *testing.T, what string, got, want any) {
+	t.Helper()
+	if diff := gocmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+func TestAMoverGetsTheDifference(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+
+	w.accept(t, fact("e1", 1, "joiner", "u", "analyst"))
+	w.round(t)
+	joined := w.event(t, "u", "e1")
+	want(t, "a joiner's job", w.changes(t, joined.JobID), []string{"grant both", "grant old", "grant room viewer"})
+	w.end(t, "")
+
+	w.load(t, strings.Replace(profiles, `version: "1"`, `version: "2"`, 1)+`      - {type: qa_resource, id: cellar}
+`)
+	w.accept(t, fact("e2", 2, "mover", "u", "lead"))
+	w.round(t)
+	moved := w.event(t, "u", "e2")
+	want(t, "a mover's job", w.changes(t, moved.JobID), []string{"grant new view", "grant room admin", "revoke old"})
+	if moved.Status != store.EventApplied || moved.Version != "2" || joined.Version != "1" || !moved.Open || joined.Open {
+		t.Errorf("the joiner is %+v, the mover %+v", joined, moved)
+	}
+	w.end(t, "failed", "new")
+
+	// What both give, and is not there, is granted once more.
+	w.accept(t, fact("e3", 3, "mover", "u", "lead"), fact("e4", 4, "mover", "u", "guest"))
+	w.round(t)
+	want(t, "the same profile again", w.changes(t, w.event(t, "u", "e3").JobID), []string{"grant new view"})
+	want(t, "the next profile", w.changes(t, w.event(t, "u", "e4").JobID),
+		[]string{"grant cellar", "grant lobby", "revoke both", "revoke new", "revoke room"})
+	job, err := w.Job(t.Context(), moved.JobID)
+	if err != nil || job.Source != "hr" || job.RequestedBy != "feed" || job.Lane != store.Normal || !strings.Contains(job.Reason, "profile lead of profiles 2 (sha256 ") {
+		t.Errorf("the mover's job is %+v, %v", job, err)
+	}
+}
+
+// The old profile is what it was when it was applied, not what it is called now.
+func TestAMoverLosesWhatTheOldProfileWas(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+
+	w.accept(t, fact("e1", 1, "joiner", "u", "analyst"))
+	w.round(t)
+	w.load(t, strings.NewReplacer(`version: "1"`, `version: "2"`, "id: old", "id: renamed").Replace(profiles))
+	w.accept(t, fact("e2", 2, "mover", "u", "guest"))
+	w.round(t)
+	want(t, "a mover's job", w.changes(t, w.event(t, "u", "e2").JobID), []string{"grant lobby", "revoke both", "revoke old", "revoke room"})
+}
+
+func TestALeaverLosesEverything(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+
+	grant := func(key string, resources ...string) string {
+		sub := tasks.Submission{Source: "nightly", RequestedBy: "n", Lane: store.Bulk, Key: key, Fingerprint: key, Header: []string{"a"}, Input: store.Input{Rows: len(resources)}}
+		for i, r := range resources {
+			sub.Rows = append(sub.Rows, tasks.SubmittedRow{Row: store.Row{Line: i + 1, RowID: r, Change: access.Change{
+				Operation: access.Grant, Principal: access.Principal{Type: access.User, ID: "u"}, Resource: access.Resource{Type: access.QAResource, ID: r},
+				Terms: access.Terms{ExpiresOn: access.Date{Year: 2099, Month: 1, Day: 1}},
+			}}})
+		}
+		done, err := w.submits.Submit(t.Context(), sub)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return done.JobID
+	}
+	grant("granted", "granted")
+	w.end(t, "")
+	grant("refused", "refused")
+	w.end(t, "failed", "refused")
+	grant("lost", "lost")
+	w.end(t, "unknown", "lost")
+	grant("queued", "queued")
+
+	w.accept(t, fact("gone", 1, "leaver", "u"))
+	w.round(t)
+	leaver := w.event(t, "u", "gone")
+	want(t, "a leaver's job", w.changes(t, leaver.JobID), []string{"revoke granted", "revoke lost", "revoke queued"})
+	if job, err := w.Job(t.Context(), leaver.JobID); err != nil || job.Lane != store.Urgent {
+		t.Errorf("the leaver's job goes by the %s lane, %v", job.Lane, err)
+	}
+	open := func(wantOpen bool, problem string) {
+		t.Helper()
+		w.soon(t)
+		w.round(t)
+		e := w.event(t, "u", "gone")
+		listed, err := w.OpenEvents(t.Context())
+		if err != nil || e.Open != wantOpen || (len(listed) > 0) != wantOpen || (e.ClosedAt == nil) != wantOpen || !strings.Contains(e.Problem, problem) {
+			t.Errorf("open is %t, closed at %v, %d are listed, problem %q, %v; want %t, %q", e.Open, e.ClosedAt, len(listed), e.Problem, err, wantOpen, problem)
+		}
+	}
+	open(true, "")
+	w.end(t, "failed", "lost")
+	open(true, "1 accesses are being revoked again")
+	if e := w.event(t, "u", "gone"); e.Rounds != 1 {
+		t.Errorf("%d rounds, want 1", e.Rounds)
+	}
+	open(true, "") // the second round has not ended
+	w.end(t, "failed", "lost")
+	w.round(t) // it is not time for a third one
+	if e := w.event(t, "u", "gone"); e.Rounds != 1 {
+		t.Errorf("%d rounds right after the first one, want 1", e.Rounds)
+	}
+	open(true, "revoked again")
+	w.end(t, "no_change", "lost")
+	grant("again", "granted")
+	open(true, "1 accesses were granted again")
+	want(t, "what is wanted", w.wanted(t, "u"), []string{"granted"})
+	w.accept(t, fact("back", 2, "joiner", "u", "guest")) // then it is nobody's fault
+	w.round(t)
+	open(false, "")
+	want(t, "what is wanted", w.wanted(t, "u"), []string{"granted", "lobby"})
+}
+
+func TestALeaverOfNothingIsDoneAtOnce(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.accept(t, fact("gone", 1, "leaver", "u"))
+	w.round(t)
+	if e := w.event(t, "u", "gone"); e.Status != store.EventApplied || e.JobID != "" || e.ClosedAt == nil {
+		t.Errorf("the leaver is %+v", e)
+	}
+}
+
+func TestEventsWaitAndAreWithdrawn(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	future := func(id, user string) string {
+		return strings.Replace(fact(id, 0, "joiner", user, "guest"), "2026-01", "2099-01", 1)
+	}
+	status := func(user, id string, want store.EventStatus) {
+		t.Helper()
+		if e := w.event(t, user, id); e.Status != want || (e.JobID != "") != (want == store.EventApplied) {
+			t.Errorf("%s is %s with job %q, want %s", id, e.Status, e.JobID, want)
+		}
+	}
+	withdraw := func(id, of string) store.AcceptedEvent {
+		return w.accept(t, fmt.Sprintf(`{"event_id":%q,"type":"withdraw","withdraws":%q}`, id, of))[0]
+	}
+	w.accept(t, future("e1", "u1"), future("e2", "u2"), fact("e4", 1, "joiner", "u4", "guest"))
+	w.round(t)
+	status("u1", "e1", store.EventWaiting)
+	if got := withdraw("w1", "e1"); got.EndedBy != string(store.EventWithdrawn) {
+		t.Errorf("the withdrawal is %+v", got)
+	}
+	if got := withdraw("w3", "e3"); got.EndedBy != "" { // it comes before what it takes back
+		t.Errorf("the withdrawal is %+v", got)
+	}
+	if got := withdraw("w4", "e4"); got.EndedBy != string(store.EventApplied) {
+		t.Errorf("the withdrawal is %+v", got)
+	}
+	w.accept(t, future("e3", "u3"))
+	w.soon(t)
+	w.round(t)
+	status("u1", "e1", store.EventWithdrawn)
+	status("u2", "e2", store.EventApplied)
+	status("u3", "e3", store.EventWithdrawn)
+	status("u4", "e4", store.EventApplied)
+}
+
+func TestAnEventIsAppliedOnce(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.accept(t, fact("e1", 1, "joiner", "u", "guest"))
+	w.round(t)
+	before := w.event(t, "u", "e1")
+	for range 2 { // a worker died before it wrote down that the job was submitted
+		w.exec(t, `UPDATE person_events SET status = 'applying', applied_at = NULL, job_id = NULL`)
+		w.end(t, "") // what is planned now would be another job
+		w.round(t)
+		if e := w.event(t, "u", "e1"); e.JobID != before.JobID || e.Status != store.EventApplied {
+			t.Errorf("applied again, the event is %+v, before %+v", e, before)
+		}
+	}
+	if again := w.accept(t, fact("e1", 1, "joiner", "u", "guest"))[0]; !again.Replayed || again.JobID != before.JobID {
+		t.Errorf("the same event again is %+v", again)
+	}
+	w.round(t)
+	if jobs, err := w.Jobs(t.Context(), store.JobFilter{}); err != nil || len(jobs) != 1 {
+		t.Errorf("%d jobs, %v; want 1", len(jobs), err)
+	}
+}
+
+func TestAnEventThatCannotBeAppliedIsShown(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.accept(t, fact("e1", 1, "joiner", "u1", "guest"), fact("e2", 1, "joiner", "u2", "lead"), fact("e3", 2, "leaver", "u1"))
+	w.load(t, strings.NewReplacer(`version: "1"`, `version: "2"`, "guest:", "visitor:").Replace(profiles))
+	sub := tasks.Submission{Source: "hr", Key: "event:e2", Fingerprint: "f", RequestedBy: "x", Lane: store.Bulk, Header: []string{"a"}, Input: store.Input{Rows: 1}, Rows: []tasks.SubmittedRow{{Row: store.Row{
+		Line: 1, RowID: "1", Change: access.Change{Operation: access.Revoke, Principal: access.Principal{Type: access.User, ID: "x"}, Resource: access.Resource{Type: access.QAResource, ID: "x"}},
+	}}}}
+	if _, err := w.submits.Submit(t.Context(), sub); err != nil {
+		t.Fatal(err)
+	}
+	w.round(t)
+	stuck, err := w.StuckEvents(t.Context())
+	if err != nil || len(stuck) != 2 || !strings.Contains(stuck[0].Problem, `no profile "guest"`) || stuck[1].Status != store.EventFailed {
+		t.Errorf("stuck are %+v, %v", stuck, err)
+	}
+	if e := w.event(t, "u1", "e3"); e.Status != store.EventApplied {
+		t.Errorf("the leaver waits behind a joiner without a profile: %+v", e)
+	}
+	w.load(t, strings.Replace(profiles, `version: "1"`, `version: "3"`, 1))
+	w.soon(t)
+	w.round(t)
+	if e := w.event(t, "u1", "e1"); e.Status != store.EventSuperseded || e.EndedBy != "e3" {
+		t.Errorf("the joiner before the leaver is %+v", e)
+	}
+}
+
+func TestBadEventsAreRejectedTogether(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.accept(t, fact("e1", 1, "joiner", "u", "guest"))
+	accept := func(lines ...string) error {
+		_, err := events.Accept(t.Context(), w, events.Document{Body: strings.NewReader(strings.Join(lines, "\n")), Source: "hr", RequestedBy: "feed"})
+		return err
+	}
+	conflict, ok := errors.AsType[*store.EventConflictError](accept(
+		fact("new", 1, "leaver", "v"), fact("e1", 2, "joiner", "u", "guest"), fact("p", 1, "mover", "u", "nobody"),
+		fact("twice", 1, "leaver", "v"), fact("twice", 1, "leaver", "u")))
+	if !ok {
+		t.Fatal("want a conflict")
+	}
+	got := []string{}
+	for _, p := range conflict.Problems {
+		got = append(got, fmt.Sprintf("%d %s %s", p.Line, p.Field, p.Code))
+	}
+	want(t, "problems", got, []string{"2 event_id event_id_reused", "3 profile profile_unknown", "5 event_id event_id_reused"})
+	if _, ok := errors.AsType[*people.RejectedError](accept("{}")); !ok {
+		t.Error("want it rejected")
+	}
+	if found, err := w.EventsOf(t.Context(), "v"); err != nil || len(found) > 0 {
+		t.Errorf("of a rejected document there are %+v, %v", found, err)
+	}
+}
+
+// Whatever the order in which a person's events come, how often they come, and
+// how far the work has got in between: the last one decides in the end.
+func TestTheLastEventDecides(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	profile := map[string][]string{
+		"": {}, "analyst": {"both", "old", "room viewer"}, "lead": {"both", "new view", "room admin"}, "guest": {"lobby"},
+	}
+	type told struct {
+		minutes int
+		id      string
+		profile string
+	}
+	person := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		person++
+		user := fmt.Sprintf("user-%d", person)
+		var all []told
+		for i := range rapid.IntRange(1, 4).Draw(rt, "events") {
+			all = append(all, told{
+				rapid.IntRange(0, 3).Draw(rt, "minutes"), fmt.Sprintf("%s-%d", user, i),
+				rapid.SampledFrom([]string{"", "analyst", "lead", "guest"}).Draw(rt, "profile"),
+			})
+		}
+		sent := rapid.Permutation(all).Draw(rt, "order")
+		sent = append(sent, rapid.SliceOfN(rapid.SampledFrom(all), 0, 2).Draw(rt, "repeated")...)
+		for _, e := range sent {
+			fields := []string{"leaver", user, ""}
+			if e.profile != "" {
+				fields = []string{"joiner", user, e.profile}
+			}
+			w.accept(t, fact(e.id, e.minutes, fields...))
+			switch rapid.IntRange(0, 3).Draw(rt, "then") {
+			case 0:
+				w.round(t)
+			case 1:
+				w.round(t)
+				w.end(t, "")
+			case 2:
+				w.round(t)
+				w.end(t, "unknown", "both", "old")
+			}
+		}
+		w.round(t)
+		w.soon(t)
+		w.round(t)
+		last := slices.MaxFunc(all, func(a, b told) int { return cmp.Or(cmp.Compare(a.minutes, b.minutes), cmp.Compare(a.id, b.id)) })
+		if diff := gocmp.Diff(profile[last.profile], w.wanted(t, user)); diff != "" {
+			rt.Fatalf("sent %v: wanted in the end (-want +got):\n%s", sent, diff)
+		}
+	})
+}

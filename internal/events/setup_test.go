@@ -1,0 +1,187 @@
+package events_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/usher-bi/usher/internal/access"
+	"github.com/usher-bi/usher/internal/events"
+	"github.com/usher-bi/usher/internal/people"
+	"github.com/usher-bi/usher/internal/store"
+	"github.com/usher-bi/usher/internal/tasks"
+	"github.com/usher-bi/usher/internal/testenv"
+)
+
+func TestMain(m *testing.M) { os.Exit(testenv.Main(m)) }
+
+// world is a deployment without Quick BI: tests end tasks themselves.
+type world struct {
+	*store.Store
+
+	submits *tasks.Submitter
+	applier *events.Applier
+	sql     *pgx.Conn
+}
+
+const profiles = `
+version: "1"
+expires_in: 90d
+profiles:
+  analyst:
+    resources:
+      - {type: qa_resource, id: both}
+      - {type: qa_resource, id: old}
+      - {type: workspace, id: room, role: viewer}
+  lead:
+    resources:
+      - {type: qa_resource, id: both, expires_in: 365d}
+      - {type: dashboard, id: new, role: view}
+      - {type: workspace, id: room, role: admin}
+  guest:
+    resources:
+      - {type: qa_resource, id: lobby}
+`
+
+func setup(t *testing.T) *world {
+	t.Helper()
+	url := testenv.Postgres(t)
+	s, err := store.Open(t.Context(), url, 8)
+	if err != nil {
+		t.Fatalf("opening the store: %v", err)
+	}
+	t.Cleanup(s.Close)
+	client, err := tasks.OpenRedis(t.Context(), testenv.Redis(t))
+	if err != nil {
+		t.Fatalf("opening Redis: %v", err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatalf("connecting: %v", err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+	w := &world{Store: s, submits: tasks.NewSubmitter(s, tasks.NewQueue(client)), sql: conn}
+	w.applier = events.NewApplier(s, w.submits, events.Options{Log: testenv.Logger(t)})
+	w.load(t, profiles)
+	return w
+}
+
+func (w *world) load(t *testing.T, text string) {
+	t.Helper()
+	p, err := people.ParseProfiles([]byte(text))
+	if err != nil {
+		t.Fatalf("ParseProfiles: %v", err)
+	}
+	if _, _, err := w.LoadProfiles(t.Context(), store.NewProfiles{Profiles: p, Content: []byte(text)}, store.Order{Actor: "tester"}); err != nil {
+		t.Fatalf("LoadProfiles: %v", err)
+	}
+}
+
+func (w *world) exec(t testing.TB, sql string, args ...any) {
+	t.Helper()
+	if _, err := w.sql.Exec(context.Background(), sql, args...); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+}
+
+// fact is an event as a feed writes it, effective that many minutes from noon of
+// the first day of 2026. fields are its type, principal and profile.
+func fact(id string, minutes int, fields ...string) string {
+	fields = append(fields, "", "")
+	at := time.Date(2026, time.January, 1, 12, minutes, 0, 0, time.UTC)
+	profile := ""
+	if fields[2] != "" {
+		profile = fmt.Sprintf(`,"profile":%q`, fields[2])
+	}
+	return fmt.Sprintf(`{"event_id":%q,"type":%q,"principal":%q%s,"effective_at":%q}`, id, fields[0], fields[1], profile, at.Format(time.RFC3339))
+}
+
+func (w *world) accept(t testing.TB, lines ...string) []store.AcceptedEvent {
+	t.Helper()
+	out, err := events.Accept(context.Background(), w, events.Document{Body: strings.NewReader(strings.Join(lines, "\n")), Source: "hr", RequestedBy: "feed"})
+	if err != nil {
+		t.Fatalf("Accept: %v", err)
+	}
+	return out
+}
+
+func (w *world) round(t testing.TB) {
+	t.Helper()
+	if err := w.applier.Round(context.Background()); err != nil {
+		t.Fatalf("Round: %v", err)
+	}
+}
+
+// soon makes everything due that waits for its time.
+func (w *world) soon(t testing.TB) {
+	t.Helper()
+	w.exec(t, `UPDATE person_events SET look_at = now(), again_at = now() WHERE status = 'waiting' OR open`)
+}
+
+// end ends all tasks that wait, and has the changes of the named resources end
+// with a status.
+func (w *world) end(t testing.TB, status store.Status, resources ...string) {
+	t.Helper()
+	w.exec(t, `
+INSERT INTO exceptions (job_id, change_no, task_no, status, code, message, retryable)
+SELECT c.job_id, c.no, c.task_no, $1, 'c', 'm', true FROM changes c JOIN tasks t ON t.job_id = c.job_id AND t.no = c.task_no
+WHERE t.state = 'ready' AND c.resource_id = ANY ($2)`, string(status), resources)
+	w.exec(t, `UPDATE tasks SET state = 'done', finished_at = now() WHERE state = 'ready'`)
+}
+
+// event is an event of the person, by its id.
+func (w *world) event(t testing.TB, principal, id string) store.PersonEvent {
+	t.Helper()
+	found, err := w.EventsOf(context.Background(), principal)
+	if err != nil {
+		t.Fatalf("EventsOf: %v", err)
+	}
+	i := slices.IndexFunc(found, func(e store.PersonEvent) bool { return e.ID == id })
+	if i < 0 {
+		t.Fatalf("no event %s of %s among %+v", id, principal, found)
+	}
+	return found[i]
+}
+
+// changes are what a job asks for, sorted: "grant both", "revoke old".
+func (w *world) changes(t *testing.T, job string) []string {
+	t.Helper()
+	out := []string{}
+	err := w.Results(t.Context(), job, nil, func(r store.Result) error {
+		out = append(out, strings.TrimSpace(fmt.Sprintf("%s %s %s", r.Change.Operation, r.Change.Resource.ID, r.Change.Terms.Role)))
+		if r.Reason == "" || r.Ticket == "" {
+			t.Errorf("row %s says not why: %+v", r.RowID, r)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatalf("Results: %v", err)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// wanted is what a person is going to have: the newest change of each access, but
+// for what was refused.
+func (w *world) wanted(t testing.TB, principal string) []string {
+	t.Helper()
+	out := []string{}
+	err := w.Granted(context.Background(), store.GrantedFilter{Principal: access.Principal{Type: access.User, ID: principal}}, func(g store.Granted) error {
+		if newest, _ := g.Newest(); newest.Operation == access.Grant && g.State != store.Gone {
+			out = append(out, strings.TrimSpace(g.Resource.ID+" "+newest.Terms.Role))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatalf("Granted: %v", err)
+	}
+	slices.Sort(out)
+	return out
+}
