@@ -122,7 +122,10 @@ func faultOf(err error) fault {
 		return set(exitUsage, "settings", "Set them in the environment and repeat the command.")
 	case isRejection:
 		f.Message = rejected.Error()
-		return set(exitRejected, codeRejected, rejected.advice)
+		if rejected.reused {
+			return set(exitKeyReused, rejected.code(), rejected.advice)
+		}
+		return set(exitRejected, rejected.code(), rejected.advice)
 	case errors.Is(err, store.ErrKeyReused):
 		return set(exitKeyReused, "idempotency_key_reused", "Nothing was written. Use another --key for other rows, or none.")
 	case isDropped:

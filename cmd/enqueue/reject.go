@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/usher-bi/usher/internal/intake"
+	"github.com/usher-bi/usher/internal/store"
 	"github.com/usher-bi/usher/internal/tasks"
 )
 
@@ -19,6 +20,15 @@ type rejection struct {
 	rows    int
 	errors  []intake.RowError
 	place   string // what the line of an error counts; "" for lines
+	reused  bool   // ids stand for something else already
+}
+
+// code is the error code of the rejection as a whole.
+func (r *rejection) code() string {
+	if r.reused {
+		return store.CodeEventReused
+	}
+	return codeRejected
 }
 
 func (r *rejection) Error() string { return r.message }
@@ -32,7 +42,7 @@ type rejectionDocument struct {
 
 func (r *rejection) document() rejectionDocument {
 	return rejectionDocument{
-		Error: fault{Code: codeRejected, Message: r.message}, Rows: r.rows, Errors: append([]intake.RowError{}, r.errors...),
+		Error: fault{Code: r.code(), Message: r.message}, Rows: r.rows, Errors: append([]intake.RowError{}, r.errors...),
 	}
 }
 

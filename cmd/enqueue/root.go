@@ -126,7 +126,7 @@ const rootLong = `Submits bulk changes of Quick BI access and follows what becom
 
 Settings come from the environment: DATABASE_URL (Postgres) and REDIS_URL (Redis)
 are needed by commands that submit, resume or set limits; the others need
-DATABASE_URL only, and csv --dry-run needs neither. With both, all of them tell more:
+DATABASE_URL only, and csv --dry-run and profiles check need neither. With both, all of them tell more:
 how fast calls go, and when a job ends. QUICKBI_RATE and LANE_MIN_SHARE, which should
 be those of the workers, and QUICKBI_TIMEZONE are optional.
 
@@ -168,7 +168,7 @@ func newRoot(a *app, text io.Writer) *cobra.Command {
 	root.AddCommand(
 		a.csvCommand(), a.templateCommand(), a.jobsCommand(), a.statusCommand(), a.resultsCommand(),
 		a.failuresCommand(), a.retryCommand(), a.cancelCommand(), a.pauseCommand(), a.resumeCommand(), a.limitsCommand(),
-		a.sharesCommand(), a.verifyCommand(), a.auditCommand(), a.versionCommand(),
+		a.eventsCommand(), a.profilesCommand(), a.personCommand(), a.sharesCommand(), a.verifyCommand(), a.auditCommand(), a.versionCommand(),
 	)
 	root.SetIn(a.Stdin)
 	root.SetOut(text)
