@@ -13,6 +13,27 @@ CREATE INDEX changes_of_principal ON changes (principal_key(principal_type, prin
 CREATE INDEX changes_expiring ON changes (expires_on)
     WHERE task_no IS NOT NULL AND operation <> 'read' AND expires_on IS NOT NULL;
 
+-- What was in force of the months that retention dropped: one grant an access,
+-- written anew with each drop.
+CREATE TABLE granted_before (
+    job_id         bigint NOT NULL REFERENCES jobs,
+    principal_type text NOT NULL,
+    principal      text NOT NULL,
+    resource_type  text NOT NULL,
+    resource_id    text NOT NULL,
+    line           integer NOT NULL,
+    row_id         text NOT NULL,
+    role           text NOT NULL,
+    expires_on     date,
+    reason         text NOT NULL,
+    ticket         text NOT NULL,
+    status         text NOT NULL,
+    finished_at    timestamptz,
+    PRIMARY KEY (principal, principal_type, resource_type, resource_id)
+);
+
+CREATE INDEX granted_before_access ON granted_before (access_key(principal_type, principal, resource_type || ':' || resource_id));
+
 -- A file of profiles as it was loaded. The newest is in force; the others say what
 -- people were given by them.
 CREATE TABLE profile_sets (
@@ -65,6 +86,6 @@ CREATE INDEX person_events_open ON person_events (look_at) WHERE open;
 CREATE INDEX person_events_withdraws ON person_events (source, withdraws) WHERE type = 'withdraw';
 
 -- +goose Down
-DROP TABLE person_events, profile_sets;
+DROP TABLE person_events, profile_sets, granted_before;
 DROP INDEX changes_expiring, changes_of_principal;
 DROP FUNCTION principal_key;

@@ -134,7 +134,9 @@ func TestParseProfiles(t *testing.T) {
 		t.Errorf("version %q, sha256 %q, profiles (-want +got):\n%s", got.Version, got.SHA256, diff)
 	}
 
-	one := func(entry string) string { return "version: 1\nprofiles:\n  p:\n    resources:\n      - " + entry + "\n" }
+	one := func(entry string) string {
+		return "version: 1\nprofiles:\n  p:\n    resources:\n      - " + entry + "\n"
+	}
 	for _, tt := range []struct {
 		name, text string
 		want       []string

@@ -110,27 +110,45 @@ LEFT JOIN LATERAL (
 LEFT JOIN outcomes e ON e.job_id = c.job_id AND e.change_no = c.no
 WHERE c.task_no IS NOT NULL AND c.operation <> 'read'`
 
+// keptGrants are the same of what retention kept. A kept grant was sent.
+const keptGrants = `
+SELECT access_key(k.principal_type, k.principal, k.resource_type || ':' || k.resource_id), coalesce(j.ranks_as, j.id), j.id,
+       k.principal_type, k.principal, k.resource_type, k.resource_id,
+       j.ulid, j.source, j.requested_by, j.created_at, k.line, k.row_id, 'grant', k.role, k.expires_on, k.reason, k.ticket,
+       k.status, '', '', false, k.finished_at, true, (now() AT TIME ZONE $1)::date
+FROM granted_before k
+JOIN jobs j ON j.id = k.job_id`
+
 // The three ways to what was granted: all of it, that of one principal, and that
 // of each access of which some grant ends within days. Each access comes in a run.
 const (
 	allGranted = sentChanges + `
 FROM changes c` + sentChangesFrom + `
+UNION ALL` + keptGrants + `
 ORDER BY 1`
 
 	grantedTo = sentChanges + `
 FROM changes c` + sentChangesFrom + `
   AND principal_key(c.principal_type, c.principal) = principal_key($2, $3) AND c.principal_type = $2 AND c.principal = $3
+UNION ALL` + keptGrants + `
+WHERE k.principal_type = $2 AND k.principal = $3
 ORDER BY 1`
 
 	grantedUntil = `
 WITH ending AS (
-    SELECT DISTINCT access_key(principal_type, principal, resource_type || ':' || resource_id) AS key
+    SELECT access_key(principal_type, principal, resource_type || ':' || resource_id) AS key
     FROM changes
     WHERE task_no IS NOT NULL AND operation <> 'read' AND expires_on IS NOT NULL
       AND expires_on >= (now() AT TIME ZONE $1)::date AND expires_on < $2
+    UNION
+    SELECT access_key(principal_type, principal, resource_type || ':' || resource_id)
+    FROM granted_before
+    WHERE expires_on >= (now() AT TIME ZONE $1)::date AND expires_on < $2
 )` + sentChanges + `
 FROM ending
 JOIN changes c ON access_key(c.principal_type, c.principal, c.resource_type || ':' || c.resource_id) = ending.key` + sentChangesFrom + `
+UNION ALL` + keptGrants + `
+JOIN ending ON ending.key = access_key(k.principal_type, k.principal, k.resource_type || ':' || k.resource_id)
 ORDER BY 1`
 )
 
@@ -138,8 +156,7 @@ ORDER BY 1`
 // asked for it and what is in force, without holding them all. It stops at the
 // first error of yield and returns it. All of it is of one moment. The accesses
 // of one principal, and those that expire soon, are found by an index; otherwise
-// every change is read. Of jobs whose rows were dropped by retention nothing is
-// known any more.
+// every change is read. Of what retention dropped, the grants in force are known.
 //
 // yield must not use the store for long: a connection waits for it.
 func (s *Store) Granted(ctx context.Context, f GrantedFilter, yield func(Granted) error) error {
@@ -160,7 +177,8 @@ func (s *Store) Granted(ctx context.Context, f GrantedFilter, yield func(Granted
 		return outward(what, err)
 	}
 	defer rows.Close()
-	if err := f.each(rows, yield); err != nil {
+	err = eachAccess(rows, func(run []askedRow) error { return f.tell(run, yield) })
+	if err != nil {
 		return err
 	}
 	return outward(what, rows.Err())
@@ -206,8 +224,9 @@ func scanAsked(rows pgx.Rows) (askedRow, error) {
 	return r, outward("reading what was granted", err)
 }
 
-// each yields what f wants of rows, which come in runs of equal keys.
-func (f GrantedFilter) each(rows pgx.Rows, yield func(Granted) error) error {
+// eachAccess calls f for the changes of each access, the newest by rank first. Rows
+// come in runs of equal keys.
+func eachAccess(rows pgx.Rows, f func([]askedRow) error) error {
 	var run []askedRow
 	for rows.Next() {
 		r, err := scanAsked(rows)
@@ -215,38 +234,52 @@ func (f GrantedFilter) each(rows pgx.Rows, yield func(Granted) error) error {
 			return err
 		}
 		if len(run) > 0 && run[0].key != r.key {
-			if err := f.flush(run, yield); err != nil {
+			if err := accessesOf(run, f); err != nil {
 				return err
 			}
 			run = run[:0]
 		}
 		run = append(run, r)
 	}
-	return f.flush(run, yield)
+	return accessesOf(run, f)
 }
 
-// flush yields the accesses of a run of one key: one, but for a freak of the hash.
-func (f GrantedFilter) flush(run []askedRow, yield func(Granted) error) error {
+// accessesOf calls f for each access of a run of one key: one, but for a freak of
+// the hash.
+func accessesOf(run []askedRow, f func([]askedRow) error) error {
 	slices.SortFunc(run, func(a, b askedRow) int {
 		return cmp.Or(cmp.Compare(a.pair.Principal.ID, b.pair.Principal.ID), cmp.Compare(a.pair.Principal.Type, b.pair.Principal.Type),
 			cmp.Compare(a.pair.Resource.String(), b.pair.Resource.String()), cmp.Compare(b.rank, a.rank), cmp.Compare(b.job, a.job))
 	})
 	for len(run) > 0 {
-		g := Granted{Pair: run[0].pair}
-		today := run[0].today
-		for len(run) > 0 && run[0].pair == g.Pair {
-			g.Asked = append(g.Asked, run[0].Asked)
-			run = run[1:]
+		n := 1
+		for n < len(run) && run[n].pair == run[0].pair {
+			n++
 		}
-		g.State, g.Terms = stand(g.Asked, today)
-		if !f.wants(g, today) {
-			continue
-		}
-		if err := yield(g); err != nil {
+		if err := f(run[:n]); err != nil {
 			return err
 		}
+		run = run[n:]
 	}
 	return nil
+}
+
+// tell yields one access, unless it is left out.
+func (f GrantedFilter) tell(run []askedRow, yield func(Granted) error) error {
+	g := Granted{Pair: run[0].pair, Asked: askedOf(run)}
+	g.State, g.Terms = stand(g.Asked, run[0].today)
+	if !f.wants(g, run[0].today) {
+		return nil
+	}
+	return yield(g)
+}
+
+func askedOf(run []askedRow) []Asked {
+	out := make([]Asked, len(run))
+	for i, r := range run {
+		out[i] = r.Asked
+	}
+	return out
 }
 
 func (f GrantedFilter) wants(g Granted, today access.Date) bool {

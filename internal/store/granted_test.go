@@ -153,6 +153,45 @@ func TestGrantedTellsWhatIsInForce(t *testing.T) {
 	}
 }
 
+// Retention drops what was asked, and not what is in force of it.
+func TestRetentionKeepsWhatIsInForce(t *testing.T) {
+	t.Parallel()
+	w, old := aged(t)
+	w.seal(t, w.NewSealer())
+	state := func(user string) (state store.AccessState, by string) {
+		t.Helper()
+		err := w.Granted(t.Context(), store.GrantedFilter{Principal: access.Principal{Type: access.User, ID: user}}, func(g store.Granted) error {
+			newest, _ := g.Newest()
+			state, by = g.State, newest.Job
+			return nil
+		})
+		if err != nil {
+			t.Fatalf("Granted: %v", err)
+		}
+		return state, by
+	}
+	for range 2 { // what was kept once is kept again
+		if _, err := w.DropMonths(t.Context(), store.DropRequest{Before: monthsAgo(5), Actor: "archivist"}); err != nil {
+			t.Fatalf("DropMonths: %v", err)
+		}
+	}
+	if got, by := state("u2"); got != store.InForce || by != old.ID {
+		t.Errorf("what was granted is %q by job %q, want in force by %s", got, by, old.ID)
+	}
+	if got, _ := state("u1"); got != "" {
+		t.Errorf("what was refused is %q", got)
+	}
+	soon := 0
+	f := store.GrantedFilter{ExpiresBefore: expiry.AddDays(1), States: []store.AccessState{store.InForce}}
+	if err := w.Granted(t.Context(), f, func(store.Granted) error { soon++; return nil }); err != nil || soon != 1 {
+		t.Errorf("%d of them end soon, %v; want 1", soon, err)
+	}
+	w.ask(t, "u2", []asked{{access.Revoke, "succeeded", access.Date{}}})
+	if got, _ := state("u2"); got != store.Gone {
+		t.Errorf("what was revoked later is %q", got)
+	}
+}
+
 // What one person was granted, and what ends soon, is found by indexes among what
 // everybody was.
 func TestGrantedIsFoundByIndex(t *testing.T) {

@@ -89,14 +89,17 @@ func (s *Store) DropMonths(ctx context.Context, r DropRequest) (Retention, error
 		if plan, err = planRetention(ctx, tx, r.Before); err != nil {
 			return err
 		}
+		m, err := parseMonth(r.Before)
+		if err != nil {
+			return err
+		}
+		if err := keepGranted(ctx, tx, m); err != nil {
+			return err
+		}
 		for _, t := range plan.Tables {
 			if _, err := tx.Exec(ctx, "DROP TABLE "+quoted(t.Name)); err != nil {
 				return fmt.Errorf("dropping %s: %w", t.Name, err)
 			}
-		}
-		m, err := parseMonth(r.Before)
-		if err != nil {
-			return err
 		}
 		if _, err := tx.Exec(ctx, `UPDATE jobs SET dropped_at = now() WHERE id < $1 AND dropped_at IS NULL`, m.firstJob()); err != nil {
 			return err

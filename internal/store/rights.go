@@ -37,7 +37,7 @@ func (r relation) rights() string {
 		return ""
 	case r.isSequence:
 		return "USAGE, SELECT ON SEQUENCE"
-	case r.isView, r.name == "goose_db_version":
+	case r.isView, r.name == "goose_db_version", r.name == "granted_before":
 		return "SELECT ON"
 	case r.appendOnly, r.name == "shared_works", r.name == "verifications":
 		return "SELECT, INSERT ON"
