@@ -122,10 +122,7 @@ func faultOf(err error) fault {
 		return set(exitUsage, "settings", "Set them in the environment and repeat the command.")
 	case isRejection:
 		f.Message = rejected.Error()
-		if rejected.reused {
-			return set(exitKeyReused, rejected.code(), rejected.advice)
-		}
-		return set(exitRejected, rejected.code(), rejected.advice)
+		return set(rejected.exit(), rejected.code(), rejected.advice)
 	case errors.Is(err, store.ErrKeyReused):
 		return set(exitKeyReused, "idempotency_key_reused", "Nothing was written. Use another --key for other rows, or none.")
 	case isDropped:

@@ -68,6 +68,9 @@ func TestAPersonFromJoiningToLeaving(t *testing.T) {
 		}
 	}
 	b.run("events", b.file(joiner+leaver+future)).want(t, exitOK)
+	if open := decode[openDocument](t, b.run("person", "--open", "--json").want(t, exitOK)); len(open.Open) != 1 || open.Open[0].Open || open.Open[0].ID != "e2" {
+		t.Errorf("before a worker has seen the leaver, open is %+v", open)
+	}
 	b.applyEvents()
 	if o := b.run("person", "--open").want(t, exitOK); !strings.Contains(o.out, "u1") || strings.Contains(o.out, "u2") {
 		t.Errorf("open are\n%s", o.out)

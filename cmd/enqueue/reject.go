@@ -31,6 +31,13 @@ func (r *rejection) code() string {
 	return codeRejected
 }
 
+func (r *rejection) exit() int {
+	if r.reused {
+		return exitKeyReused
+	}
+	return exitRejected
+}
+
 func (r *rejection) Error() string { return r.message }
 
 // rejectionDocument is what --json prints for a rejection. Its JSON is API.

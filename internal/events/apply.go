@@ -120,7 +120,7 @@ func (a *Applier) carryOut(ctx context.Context, e store.PersonEvent) error {
 func (a *Applier) submit(ctx context.Context, e store.PersonEvent, job store.EventJob) (id string, revokes bool, err error) {
 	sub := tasks.Submission{
 		Source: e.Source, RequestedBy: e.RequestedBy, Lane: store.Normal, Key: job.Key, Fingerprint: job.Fingerprint, UpdateRole: true,
-		Reason: fmt.Sprintf("leaver, event %s", e.ID),
+		Reason: "leaver, event " + e.ID,
 	}
 	var changes []access.Change
 	if e.Type == people.Leaver {

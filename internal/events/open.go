@@ -72,10 +72,10 @@ func (a *Applier) leftover(ctx context.Context, e store.PersonEvent) (leftover, 
 	}
 	var out leftover
 	err := a.granted(ctx, e.Principal, func(g store.Granted) {
-		newest, any := g.Newest()
+		newest, asked := g.Newest()
 		over := g.State == store.Gone || g.State == store.Expired
 		switch {
-		case !any:
+		case !asked:
 		case newest.Operation == access.Revoke && newest.Status == store.Pending:
 			out.waiting++
 		case over:

@@ -84,10 +84,10 @@ func (w *world) load(t *testing.T, text string) {
 	}
 }
 
-func (w *world) exec(t testing.TB, sql string, args ...any) {
-	t.Helper()
+func (w *world) exec(tb testing.TB, sql string, args ...any) {
+	tb.Helper()
 	if _, err := w.sql.Exec(context.Background(), sql, args...); err != nil {
-		t.Fatalf("%s: %v", sql, err)
+		tb.Fatalf("%s: %v", sql, err)
 	}
 }
 
@@ -103,49 +103,49 @@ func fact(id string, minutes int, fields ...string) string {
 	return fmt.Sprintf(`{"event_id":%q,"type":%q,"principal":%q%s,"effective_at":%q}`, id, fields[0], fields[1], profile, at.Format(time.RFC3339))
 }
 
-func (w *world) accept(t testing.TB, lines ...string) []store.AcceptedEvent {
-	t.Helper()
+func (w *world) accept(tb testing.TB, lines ...string) []store.AcceptedEvent {
+	tb.Helper()
 	out, err := events.Accept(context.Background(), w, events.Document{Body: strings.NewReader(strings.Join(lines, "\n")), Source: "hr", RequestedBy: "feed"})
 	if err != nil {
-		t.Fatalf("Accept: %v", err)
+		tb.Fatalf("Accept: %v", err)
 	}
 	return out
 }
 
-func (w *world) round(t testing.TB) {
-	t.Helper()
+func (w *world) round(tb testing.TB) {
+	tb.Helper()
 	if err := w.applier.Round(context.Background()); err != nil {
-		t.Fatalf("Round: %v", err)
+		tb.Fatalf("Round: %v", err)
 	}
 }
 
 // soon makes everything due that waits for its time.
-func (w *world) soon(t testing.TB) {
-	t.Helper()
-	w.exec(t, `UPDATE person_events SET look_at = now(), again_at = now() WHERE status = 'waiting' OR open`)
+func (w *world) soon(tb testing.TB) {
+	tb.Helper()
+	w.exec(tb, `UPDATE person_events SET look_at = now(), again_at = now() WHERE status = 'waiting' OR open`)
 }
 
 // end ends all tasks that wait, and has the changes of the named resources end
 // with a status.
-func (w *world) end(t testing.TB, status store.Status, resources ...string) {
-	t.Helper()
-	w.exec(t, `
+func (w *world) end(tb testing.TB, status store.Status, resources ...string) {
+	tb.Helper()
+	w.exec(tb, `
 INSERT INTO exceptions (job_id, change_no, task_no, status, code, message, retryable)
 SELECT c.job_id, c.no, c.task_no, $1, 'c', 'm', true FROM changes c JOIN tasks t ON t.job_id = c.job_id AND t.no = c.task_no
 WHERE t.state = 'ready' AND c.resource_id = ANY ($2)`, string(status), resources)
-	w.exec(t, `UPDATE tasks SET state = 'done', finished_at = now() WHERE state = 'ready'`)
+	w.exec(tb, `UPDATE tasks SET state = 'done', finished_at = now() WHERE state = 'ready'`)
 }
 
 // event is an event of the person, by its id.
-func (w *world) event(t testing.TB, principal, id string) store.PersonEvent {
-	t.Helper()
+func (w *world) event(tb testing.TB, principal, id string) store.PersonEvent {
+	tb.Helper()
 	found, err := w.EventsOf(context.Background(), principal)
 	if err != nil {
-		t.Fatalf("EventsOf: %v", err)
+		tb.Fatalf("EventsOf: %v", err)
 	}
 	i := slices.IndexFunc(found, func(e store.PersonEvent) bool { return e.ID == id })
 	if i < 0 {
-		t.Fatalf("no event %s of %s among %+v", id, principal, found)
+		tb.Fatalf("no event %s of %s among %+v", id, principal, found)
 	}
 	return found[i]
 }
@@ -170,8 +170,8 @@ func (w *world) changes(t *testing.T, job string) []string {
 
 // wanted is what a person is going to have: the newest change of each access, but
 // for what was refused.
-func (w *world) wanted(t testing.TB, principal string) []string {
-	t.Helper()
+func (w *world) wanted(tb testing.TB, principal string) []string {
+	tb.Helper()
 	out := []string{}
 	err := w.Granted(context.Background(), store.GrantedFilter{Principal: access.Principal{Type: access.User, ID: principal}}, func(g store.Granted) error {
 		if newest, _ := g.Newest(); newest.Operation == access.Grant && g.State != store.Gone {
@@ -180,7 +180,7 @@ func (w *world) wanted(t testing.TB, principal string) []string {
 		return nil
 	})
 	if err != nil {
-		t.Fatalf("Granted: %v", err)
+		tb.Fatalf("Granted: %v", err)
 	}
 	slices.Sort(out)
 	return out

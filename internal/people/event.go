@@ -96,8 +96,9 @@ func (e *RejectedError) Error() string {
 
 // Line is an event with the line that it stands on.
 type Line struct {
-	No int
 	Event
+
+	No int
 }
 
 const (

@@ -88,10 +88,12 @@ func (s *Store) EventsOf(ctx context.Context, principal string) ([]PersonEvent, 
 	return s.events(ctx, ` WHERE e.principal = $1 ORDER BY e.effective_at DESC, e.source DESC, e.event_id DESC`, principal)
 }
 
-// OpenEvents lists the applied events of which a revoke is not known to be done,
-// the oldest first: leavers and movers who may still have what was taken away.
+// OpenEvents lists the events of which a revoke is not known to be done, the oldest
+// first: leavers and movers who may still have what was taken away, and leavers
+// whose event is due and not applied yet.
 func (s *Store) OpenEvents(ctx context.Context) ([]PersonEvent, error) {
-	return s.events(ctx, ` WHERE e.open ORDER BY e.applied_at, e.source, e.event_id`)
+	return s.events(ctx, ` WHERE e.open OR e.type = 'leaver' AND e.status IN ('waiting', 'applying') AND e.effective_at <= now()
+ORDER BY e.effective_at, e.source, e.event_id`)
 }
 
 // StuckEvents lists the events that are due and cannot be applied.
@@ -132,7 +134,7 @@ FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $
     WITH ORDINALITY AS x (id, type, principal, profile, at, withdraws, fingerprint, place)
 ORDER BY x.id, x.place
 ON CONFLICT (source, event_id) DO NOTHING
-RETURNING event_id, fingerprint`
+RETURNING event_id`
 
 // eventWithdrawn is true of an event e that was withdrawn.
 const eventWithdrawn = `EXISTS (SELECT FROM person_events w WHERE w.type = 'withdraw' AND w.source = e.source AND w.withdraws = e.event_id)`
@@ -191,8 +193,8 @@ func writeEvents(ctx context.Context, tx pgx.Tx, r EventsRequest) (map[string]bo
 		return nil, err
 	}
 	fresh := map[string]bool{}
-	var id, print string
-	_, err = pgx.ForEachRow(rows, []any{&id, &print}, func() error {
+	var id string
+	_, err = pgx.ForEachRow(rows, []any{&id}, func() error {
 		fresh[id] = true
 		return nil
 	})
@@ -239,7 +241,7 @@ func judgeEvents(ctx context.Context, tx pgx.Tx, r EventsRequest, fresh map[stri
 		_, hasProfile := set.Profiles.Profiles[e.Profile]
 		switch {
 		case known.Fingerprint() != e.Fingerprint():
-			conflict.add(e, "event_id", CodeEventReused, fmt.Sprintf("%q is the id of an event that says something else; withdraw that one, and give this one an id of its own", e.ID))
+			conflict.add(e, "event_id", CodeEventReused, fmt.Sprintf("%q is the id of an event that says something else; give a correction an id of its own, and withdraw the other one if it is not applied yet", e.ID))
 		case fresh[e.ID] && e.Profile != "" && !hasProfile:
 			conflict.add(e, "profile", people.CodeUnknownProfile, unknownProfile(e.Profile, set))
 		}

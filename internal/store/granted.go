@@ -129,7 +129,8 @@ ORDER BY 1`
 
 	grantedTo = sentChanges + `
 FROM changes c` + sentChangesFrom + `
-  AND principal_key(c.principal_type, c.principal) = principal_key($2, $3) AND c.principal_type = $2 AND c.principal = $3
+  AND access_key(c.principal_type, c.principal, c.resource_type || ':' || c.resource_id) BETWEEN principal_key($2, $3) AND principal_key($2, $3) + 4294967295
+  AND c.principal_type = $2 AND c.principal = $3
 UNION ALL` + keptGrants + `
 WHERE k.principal_type = $2 AND k.principal = $3
 ORDER BY 1`

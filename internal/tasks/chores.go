@@ -24,7 +24,7 @@ func (w *Worker) keepDoing(ctx context.Context, c Chore) {
 	defer tick.Stop()
 	for {
 		err := w.do(ctx, c)
-		if !w.gate.excuses(ctx, err) && !(errors.Is(err, ErrRedisUnavailable) && w.absence.away()) {
+		if known := errors.Is(err, ErrRedisUnavailable) && w.absence.away(); !w.gate.excuses(ctx, err) && !known {
 			w.log.Warn().Err(err).Str("chore", c.Name).Msg("a chore failed; it is tried again")
 		}
 		select {
