@@ -49,27 +49,42 @@ func (a *Applier) Chore() tasks.Chore {
 const roundEvents = 500
 
 // Round applies what is due, each person's events in order, and looks after open
-// ones. It may be ended anywhere: the next round goes on.
+// ones. It may be ended anywhere: the next round goes on. What fails for one person
+// holds up nobody else.
 func (a *Applier) Round(ctx context.Context) error {
 	due, err := a.store.DueEvents(ctx, roundEvents)
 	if err != nil {
 		return err
 	}
-	for _, e := range due {
-		if err := a.apply(ctx, e); err != nil {
-			return fmt.Errorf("applying an event: %w", err)
-		}
+	failed := each(due, func(e store.PersonEvent) error { return a.apply(ctx, e) })
+	if away(failed) {
+		return fmt.Errorf("applying events: %w", failed)
 	}
 	open, err := a.store.OpenEventsDue(ctx, roundEvents)
 	if err != nil {
-		return err
+		return errors.Join(failed, err)
 	}
-	for _, e := range open {
-		if err := a.lookAfter(ctx, e); err != nil {
-			return fmt.Errorf("looking after an event: %w", err)
+	return errors.Join(failed, each(open, func(e store.PersonEvent) error { return a.lookAfter(ctx, e) }))
+}
+
+// away reports whether an error says that nothing else can be done now.
+func away(err error) bool {
+	return errors.Is(err, store.ErrUnavailable) || errors.Is(err, tasks.ErrRedisUnavailable) || errors.Is(err, context.Canceled)
+}
+
+// each calls f for all events, unless a server is away.
+func each(events []store.PersonEvent, f func(store.PersonEvent) error) error {
+	var failed []error
+	for _, e := range events {
+		err := f(e)
+		if err != nil {
+			failed = append(failed, fmt.Errorf("event %s: %w", e.ID, err))
+		}
+		if away(err) {
+			break
 		}
 	}
-	return nil
+	return errors.Join(failed...)
 }
 
 // unknownProfileFor is how long an event waits for its profile to be loaded.

@@ -231,6 +231,25 @@ func TestAnEventThatCannotBeAppliedIsShown(t *testing.T) {
 	}
 }
 
+func TestWhatFailsForOneHoldsUpNobodyElse(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.accept(t, fact("e1", 1, "joiner", "u1", "guest"), fact("e2", 2, "leaver", "u1"), fact("e3", 3, "joiner", "u2", "guest"))
+	w.exec(t, `
+CREATE FUNCTION refuse_e1() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
+CREATE TRIGGER refuse_e1 BEFORE INSERT ON jobs FOR EACH ROW WHEN (NEW.idempotency_key = 'event:e1') EXECUTE FUNCTION refuse_e1()`)
+	if err := w.applier.Round(t.Context()); err == nil || !strings.Contains(err.Error(), "event e1: ") {
+		t.Errorf("Round = %v, want to hear of e1", err)
+	}
+	status := func() []store.EventStatus {
+		return []store.EventStatus{w.event(t, "u1", "e1").Status, w.event(t, "u1", "e2").Status, w.event(t, "u2", "e3").Status}
+	}
+	want(t, "while one fails", status(), []store.EventStatus{store.EventApplying, store.EventWaiting, store.EventApplied})
+	w.exec(t, `DROP TRIGGER refuse_e1 ON jobs`)
+	w.round(t)
+	want(t, "afterwards", status(), []store.EventStatus{store.EventApplied, store.EventApplied, store.EventApplied})
+}
+
 func TestBadEventsAreRejectedTogether(t *testing.T) {
 	t.Parallel()
 	w := setup(t)

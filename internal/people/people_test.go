@@ -127,7 +127,8 @@ func TestParseProfiles(t *testing.T) {
 		"finance-analyst": {Description: "Closes the books", Entries: []people.Entry{
 			{Type: access.QAResource, ID: "0123", Days: 90},
 			{Type: access.Dashboard, ID: "97f7", Role: "view_export", Days: 30},
-			{Type: access.Cube, ID: "c", Role: "edit"}, {Type: access.Membership, ID: "95296e95-ca89", Role: "财务审核"},
+			{Type: access.Cube, ID: "c", Role: "edit"},
+			{Type: access.Membership, ID: "95296e95-ca89", Role: "财务审核"},
 		}},
 		"guest": {Entries: []people.Entry{{Type: access.Share, ID: "s", Role: "view", Days: 365}}},
 	}
