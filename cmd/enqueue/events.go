@@ -118,7 +118,7 @@ func (a *app) events(ctx context.Context, file string, r store.EventsRequest) er
 	if r.Source == "" || r.RequestedBy == "" {
 		return usageError{err: errors.New("--source and --requested-by must not be empty")}
 	}
-	lines, err := readInput(ctx, a.Stdin, input[[]people.Line]{name: file, parse: people.ReadEvents})
+	lines, err := readInput(ctx, a.Stdin, input[[]people.Line]{name: file, parse: func(in io.ReadSeeker) ([]people.Line, error) { return people.ReadEvents(in) }})
 	if err != nil {
 		return rejectedPeople(err, "event")
 	}

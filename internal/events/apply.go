@@ -165,11 +165,11 @@ var header = []string{"row_id", "action", "principal", "principal_type", "resour
 func fill(sub *tasks.Submission, e store.PersonEvent, changes []access.Change) {
 	sub.Header = header
 	sub.Input.Rows = len(changes)
+	rows := make(tasks.RowList, len(changes))
 	for i, c := range changes {
-		sub.Rows = append(sub.Rows, tasks.SubmittedRow{Row: store.Row{
-			Line: i + 1, RowID: fmt.Sprintf("line-%d", i+1), Change: c, Reason: sub.Reason, Ticket: e.ID,
-		}})
+		rows[i].Row = store.Row{Line: i + 1, RowID: fmt.Sprintf("line-%d", i+1), Change: c, Reason: sub.Reason, Ticket: e.ID}
 	}
+	sub.Rows = rows
 }
 
 // eventJob is how the job of an event is known, or that of a later round.

@@ -77,12 +77,14 @@ func TestALeaverLosesEverything(t *testing.T) {
 
 	grant := func(key string, resources ...string) {
 		sub := tasks.Submission{Source: "nightly", RequestedBy: "n", Lane: store.Bulk, Key: key, Fingerprint: key, Header: []string{"a"}, Input: store.Input{Rows: len(resources)}}
+		var rows tasks.RowList
 		for i, r := range resources {
-			sub.Rows = append(sub.Rows, tasks.SubmittedRow{Row: store.Row{Line: i + 1, RowID: r, Change: access.Change{
+			rows = append(rows, tasks.SubmittedRow{Row: store.Row{Line: i + 1, RowID: r, Change: access.Change{
 				Operation: access.Grant, Principal: access.Principal{Type: access.User, ID: "u"}, Resource: access.Resource{Type: access.QAResource, ID: r},
 				Terms: access.Terms{ExpiresOn: access.Date{Year: 2099, Month: 1, Day: 1}},
 			}}})
 		}
+		sub.Rows = rows
 		if _, err := w.submits.Submit(t.Context(), sub); err != nil {
 			t.Fatal(err)
 		}
@@ -209,7 +211,7 @@ func TestAnEventThatCannotBeAppliedIsShown(t *testing.T) {
 	w := setup(t)
 	w.accept(t, fact("e1", 1, "joiner", "u1", "guest"), fact("e2", 1, "joiner", "u2", "lead"), fact("e3", 2, "leaver", "u1"))
 	w.load(t, strings.NewReplacer(`version: "1"`, `version: "2"`, "guest:", "visitor:").Replace(profiles))
-	sub := tasks.Submission{Source: "hr", Key: "event:e2", Fingerprint: "f", RequestedBy: "x", Lane: store.Bulk, Header: []string{"a"}, Input: store.Input{Rows: 1}, Rows: []tasks.SubmittedRow{{Row: store.Row{
+	sub := tasks.Submission{Source: "hr", Key: "event:e2", Fingerprint: "f", RequestedBy: "x", Lane: store.Bulk, Header: []string{"a"}, Input: store.Input{Rows: 1}, Rows: tasks.RowList{{Row: store.Row{
 		Line: 1, RowID: "1", Change: access.Change{Operation: access.Revoke, Principal: access.Principal{Type: access.User, ID: "x"}, Resource: access.Resource{Type: access.QAResource, ID: "x"}},
 	}}}}
 	if _, err := w.submits.Submit(t.Context(), sub); err != nil {
