@@ -47,6 +47,7 @@ func (a *app) accepted(ctx context.Context, look tasks.Lookout, s accepted) erro
 		a.warn(unsent)
 		return a.follow(ctx, f, s.wait.limit)
 	case a.json:
+		f.document.Error = heldFault(paused)
 		if err := a.emit(f.document); err != nil {
 			return err
 		}
@@ -54,12 +55,23 @@ func (a *app) accepted(ctx context.Context, look tasks.Lookout, s accepted) erro
 		for _, line := range pauseTexts(paused) {
 			a.sayf("%s", line)
 		}
-		a.next(append([]string{cmp.Or(s.next, "enqueue status "+s.JobID+" --watch")}, ways...)...)
+		a.next(append(s.nextAfter(paused), ways...)...)
+	}
+	if held := heldFault(paused); held != nil {
+		return settled{held.exit}
 	}
 	if ctx.Err() != nil {
 		return settled{exitInterrupted}
 	}
 	return nil
+}
+
+// nextAfter names the next useful commands.
+func (s accepted) nextAfter(paused []store.Pause) []string {
+	if held := heldFault(paused); held != nil {
+		return held.ways(s.JobID)
+	}
+	return []string{cmp.Or(s.next, "enqueue status "+s.JobID+" --watch")}
 }
 
 // remarks are the warnings, and what the submission itself gives reason for.

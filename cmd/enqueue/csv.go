@@ -30,6 +30,7 @@ type csvRequest struct {
 	dryRun      bool
 	yes         bool
 	wait        waitFlag
+	guards      guardFlags
 }
 
 const csvLong = `Reads a file of changes, CSV or an Excel workbook (.xlsx), checks all of it, and
@@ -63,7 +64,10 @@ is read. "enqueue template" writes a file to begin with.
 
 One bad row rejects the file, and every bad row is listed. The same rows from
 the same source are accepted once: repeating a submission gives the same job. A
-file of "enqueue results" asks for its rows once more, and is a job of its own.`
+file of "enqueue results" asks for its rows once more, and is a job of its own.
+
+A job beyond the limits of --max-… or GUARD_MAX_… is accepted but held: nothing of
+it is sent before "enqueue release", and the command exits 7.`
 
 func (a *app) csvCommand() *cobra.Command {
 	r := csvRequest{source: "csv", requestedBy: a.User, lane: store.Normal}
@@ -99,6 +103,7 @@ func (a *app) csvCommand() *cobra.Command {
 	flags.BoolVar(&r.dryRun, "dry-run", false, "say what would be done, and write and send nothing; needs no server, but tells with them when it would be done")
 	flags.BoolVar(&r.yes, "yes", false, "submit without asking on a terminal; elsewhere nothing is asked")
 	r.wait.register(cmd)
+	r.guards.register(cmd)
 	complete(cmd, "lane", store.Lanes())
 	return cmd
 }
@@ -130,6 +135,7 @@ func (a *app) csv(ctx context.Context, r csvRequest) error {
 	}
 	sub := submit.Submission(batch, submit.Request{
 		Source: r.source, RequestedBy: r.requestedBy, Reason: r.reason, Key: r.key, Lane: r.lane, UpdateRole: r.updateRole,
+		Guards: r.guards.over(cfg.Guards),
 	})
 	if r.dryRun {
 		a.warn(warnings)

@@ -200,7 +200,7 @@ type profilesFile struct {
 	content []byte
 }
 
-func readProfiles(in io.Reader) (profilesFile, error) {
+func readProfiles(in io.ReadSeeker) (profilesFile, error) {
 	content, err := io.ReadAll(io.LimitReader(in, maxProfilesBytes+1))
 	if err != nil {
 		return profilesFile{}, fmt.Errorf("reading profiles: %w", err)

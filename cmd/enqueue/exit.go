@@ -130,6 +130,8 @@ func faultOf(err error) fault {
 		return set(exitUsage, "job_dropped", "The months before are listed with: enqueue audit verify")
 	case errors.Is(err, store.ErrNotFound):
 		return set(exitUsage, "job_not_found", "Next: enqueue jobs")
+	case errors.Is(err, store.ErrHeld):
+		return set(exitGuard, codeHeld, "See why with \"enqueue status JOB\". To let it go on: enqueue release JOB --reason WHY; to drop it: enqueue cancel JOB")
 	case errors.Is(err, store.ErrFinished):
 		return set(exitUsage, "job_ended", "")
 	case errors.Is(err, tasks.ErrNothingToRetry):

@@ -40,7 +40,7 @@ func (a *app) follow(ctx context.Context, f followed, limit time.Duration) error
 	if stopped != nil {
 		if !a.json {
 			a.sayf("%s", stopped.Message)
-			a.next("enqueue status " + job.ID + " --watch")
+			a.next(stopped.ways(job.ID)...)
 		}
 		return settled{stopped.exit}
 	}
@@ -82,7 +82,9 @@ func (a *app) watch(ctx context.Context, f followed, w watching) (store.Job, *fa
 	start, seen := a.Now(), a.Now()
 	told := map[store.Target]time.Time{}
 	for pause := firstPause; !job.Status.Final(); pause = min(pause*5/4, mostPause) {
-		a.tellPauses(ctx, f.lookout.Store, pausesTold{job: job.ID, since: told, progress: w.progress})
+		if held := a.tellPauses(ctx, f.lookout.Store, pausesTold{job: job.ID, since: told, progress: w.progress}); held != nil {
+			return job, held
+		}
 		w.progress.update(job)
 		left := pause
 		if w.limit > 0 {
@@ -126,11 +128,16 @@ type pausesTold struct {
 }
 
 // tellPauses says what keeps a job from being sent, each pause once. One that
-// cannot be read now is told of later.
-func (a *app) tellPauses(ctx context.Context, st *store.Store, t pausesTold) {
+// cannot be read now is told of later. Where a guard holds the job, it is no use
+// to wait, and the fault says so.
+func (a *app) tellPauses(ctx context.Context, st *store.Store, t pausesTold) *fault {
 	pauses, err := st.PausesOf(ctx, t.job)
 	if err != nil {
-		return
+		return nil
+	}
+	if held := heldFault(pauses); held != nil {
+		t.progress.close()
+		return held
 	}
 	for _, p := range pauses {
 		if t.since[p.Target].Equal(p.Since) {
@@ -140,6 +147,7 @@ func (a *app) tellPauses(ctx context.Context, st *store.Store, t pausesTold) {
 		t.progress.close()
 		a.sayf("%s", pauseText(p))
 	}
+	return nil
 }
 
 func interrupted() *fault {

@@ -27,7 +27,7 @@ type jobsDocument struct {
 	Jobs []store.Job `json:"jobs"`
 	Next *string     `json:"next"` // for --before; null at the end of the list
 
-	Paused []store.Pause `json:"paused,omitempty"` // sources, actions, everything
+	Paused []store.Pause `json:"paused,omitempty"` // sources, actions, everything; jobs that a guard holds
 }
 
 func (a *app) jobsCommand() *cobra.Command {
@@ -79,7 +79,7 @@ func (a *app) jobs(ctx context.Context, f store.JobFilter) error {
 		if err != nil {
 			return err
 		}
-		document.Paused = slices.DeleteFunc(pauses, func(p store.Pause) bool { return p.Scope == store.ScopeJob })
+		document.Paused = slices.DeleteFunc(pauses, func(p store.Pause) bool { return p.Scope == store.ScopeJob && p.Guard == "" })
 		if a.json {
 			var told []*store.Job
 			for i := range document.Jobs {

@@ -109,6 +109,10 @@ func (a *app) tellPaused(t store.Target, standing []store.Pause, concerned strin
 			subject(t), timestamp(&standing[0].Since), printable(standing[0].Actor), concerned)
 	}
 	_, err := fmt.Fprint(a.Stdout, text)
-	a.next("enqueue resume "+arguments(t), "enqueue cancel "+arguments(t))
+	on := "enqueue resume " + arguments(t)
+	if len(standing) > 0 {
+		on = wayOn(standing[0])
+	}
+	a.next(on, "enqueue cancel "+arguments(t))
 	return err
 }

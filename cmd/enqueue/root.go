@@ -137,7 +137,7 @@ Exit codes:
   3    input rejected; nothing was written or sent
   5    finished, but some or all rows failed; of verify: something is not as asked
   6    the job was canceled or could not be finished; of audit: it is not intact
-  7    stopped by a guard: give --yes if it is meant
+  7    stopped by a guard: give --yes if it is meant; of a job: see "enqueue release"
   8    the wait is over; the job goes on
   9    the idempotency key was used for other rows
   11   Postgres or Redis cannot be reached; safe to repeat
@@ -167,7 +167,7 @@ func newRoot(a *app, text io.Writer) *cobra.Command {
 	root.Flags().BoolVar(&showVersion, "version", false, "print the version")
 	root.AddCommand(
 		a.csvCommand(), a.templateCommand(), a.jobsCommand(), a.statusCommand(), a.resultsCommand(),
-		a.failuresCommand(), a.retryCommand(), a.cancelCommand(), a.pauseCommand(), a.resumeCommand(), a.limitsCommand(),
+		a.failuresCommand(), a.retryCommand(), a.cancelCommand(), a.pauseCommand(), a.resumeCommand(), a.releaseCommand(), a.limitsCommand(),
 		a.eventsCommand(), a.profilesCommand(), a.personCommand(), a.sharesCommand(), a.verifyCommand(), a.auditCommand(), a.versionCommand(),
 	)
 	root.SetIn(a.Stdin)

@@ -97,6 +97,9 @@ func subject(t store.Target) string {
 
 // pauseText says what is paused, by whom, since when and why, and how to go on.
 func pauseText(p store.Pause) string {
+	if p.Guard != "" {
+		return heldText(p)
+	}
 	text := subject(p.Target) + " is paused since " + timestamp(&p.Since) + " by " + printable(p.Actor)
 	if p.Reason != "" {
 		text += " (" + printable(p.Reason) + ")"

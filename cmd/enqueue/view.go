@@ -181,7 +181,7 @@ func (v jobView) next() []string {
 	case !j.Status.Final():
 		var commands []string
 		for _, p := range v.paused {
-			commands = append(commands, "enqueue resume "+arguments(p.Target))
+			commands = append(commands, wayOn(p))
 		}
 		return append(commands, "enqueue status "+j.ID+" --watch")
 	case len(v.groups) == 0 && v.reads:

@@ -40,6 +40,8 @@ type Config struct {
 	Rate  Rate            // of every action without one of its own
 	Rates map[string]Rate // by upper-case action name
 
+	Guards Guards // of what is submitted without limits of its own
+
 	MinShare float64 // of the calls, for each lane that others go before
 
 	Concurrency int           // tasks at once per action and lane; 0: as many as its rate needs
@@ -95,6 +97,7 @@ func Load(program Program, lookup func(string) string, environ []string) (Config
 	c.Rate = r.rate("QUICKBI_RATE", r.text("QUICKBI_RATE"))
 	c.Rates = r.ratesByAction(environ)
 	c.MinShare = r.share("LANE_MIN_SHARE", 30)
+	c.Guards = r.guards()
 	c.EnqueueListen = r.text("ENQUEUE_LISTEN")
 	c.MaxRows = r.number("ENQUEUE_MAX_ROWS", mostRows)
 	c.Location = r.location("QUICKBI_TIMEZONE")

@@ -35,6 +35,7 @@ type actionRuns struct {
 	actions     []access.Action
 	first, last []int
 	changes     int // of the tasks so far
+	revokes     int // of these
 }
 
 // add takes in the task with that number, which is the next.
@@ -43,6 +44,9 @@ func (r *actionRuns) add(t NewTask, no int) error {
 		return fmt.Errorf("the changes of task %d are not in the order of the tasks", no)
 	}
 	r.changes += t.Cells()
+	if t.Operation == access.Revoke {
+		r.revokes += t.Cells()
+	}
 	switch n := len(r.actions); {
 	case n > 0 && r.actions[n-1] == t.Action:
 		r.last[n-1] = no

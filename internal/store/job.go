@@ -168,6 +168,7 @@ type NewJob struct {
 	UpdateRole     bool     // members of a workspace whose role differs are given the new one
 	Header         []string // the input's columns, as written
 	Input          Input
+	Guards         Guards              // beyond which it is held
 	Tasks          Sequence[NewTask]   // those of each action in a run, in the order in which they are to be sent
 	Changes        Sequence[NewChange] // those of each task contiguous and in cell order, then the rest
 

@@ -54,19 +54,28 @@ func pausable(ctx context.Context, tx pgx.Tx, t Target) (number int64, err error
 	return number, err
 }
 
+const resumable = `
+SELECT j.id, EXISTS (SELECT FROM pauses p WHERE p.scope = 'job' AND p.name = j.ulid AND p.guard <> '')
+FROM jobs j WHERE j.ulid = $1`
+
 const resumeTarget = `
-DELETE FROM pauses WHERE scope = $1 AND name = $2
+DELETE FROM pauses WHERE scope = $1 AND name = $2 AND guard = ''
 RETURNING jsonb_build_object('scope', scope, 'name', name, 'paused_at', at, 'paused_by', actor)`
 
 // Resume takes back one pause and reports whether there was one. What is paused
 // in another way too, such as a job whose source is paused, stays so. It sends
-// and queues nothing: see [Store.WaitingTasks].
+// and queues nothing: see [Store.WaitingTasks]. A job that a guard holds returns
+// [ErrHeld]: see [Store.Release].
 func (s *Store) Resume(ctx context.Context, t Target, o Order) (changed bool, err error) {
 	err = s.inTx(ctx, "resuming "+t.String(), func(tx pgx.Tx) error {
 		var job int64
 		if t.Scope == ScopeJob {
-			if err := tx.QueryRow(ctx, `SELECT id FROM jobs WHERE ulid = $1`, t.Name).Scan(&job); err != nil {
+			var held bool
+			if err := tx.QueryRow(ctx, resumable, t.Name).Scan(&job, &held); err != nil {
 				return err
+			}
+			if held {
+				return ErrHeld
 			}
 		}
 		var detail map[string]any
@@ -85,7 +94,7 @@ func (s *Store) Resume(ctx context.Context, t Target, o Order) (changed bool, er
 
 // The most general pause comes first.
 const listPauses = `
-SELECT p.scope, p.name, p.at, p.actor, p.reason FROM pauses p
+SELECT p.scope, p.name, p.at, p.actor, p.reason, p.guard FROM pauses p
 %s
 ORDER BY array_position(ARRAY['all', 'action', 'source', 'job'], p.scope), p.name`
 
@@ -118,7 +127,7 @@ func (s *Store) pauses(ctx context.Context, where string, args ...any) ([]Pause,
 		return nil, outward("listing pauses", err)
 	}
 	pauses, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (p Pause, err error) {
-		err = row.Scan(&p.Scope, &p.Name, &p.Since, &p.Actor, &p.Reason)
+		err = row.Scan(&p.Scope, &p.Name, &p.Since, &p.Actor, &p.Reason, &p.Guard)
 		return p, err
 	})
 	return pauses, outward("listing pauses", err)

@@ -23,6 +23,7 @@ type Created struct {
 	ID       string // ULID
 	Number   int64  // the job's number, for [TaskRef]
 	Replayed bool   // the job was there already; nothing was written
+	Held     bool   // a guard holds the job, which is new
 }
 
 const insertJob = `
@@ -63,6 +64,11 @@ func (s *Store) CreateJob(ctx context.Context, job NewJob) (Created, error) {
 		if err := writeBacklog(ctx, tx, rows); err != nil {
 			return fmt.Errorf("writing the backlog: %w", err)
 		}
+		if rows.runs.revokes > 0 {
+			if _, err := tx.Exec(ctx, `UPDATE jobs SET revokes = $2 WHERE id = $1`, created.Number, rows.runs.revokes); err != nil {
+				return fmt.Errorf("counting revokes: %w", err)
+			}
+		}
 		err = writeAudit(ctx, tx, AuditEvent{Actor: job.RequestedBy, Event: EventSubmitted, Job: created.Number, Detail: map[string]any{
 			"source": job.Source, "reason": job.Reason, "rows": job.Changes.Len, "tasks": job.Tasks.Len,
 			"idempotency_key": job.IdempotencyKey, "input_sha256": job.Input.SHA256, "parent": job.ParentID,
@@ -70,6 +76,9 @@ func (s *Store) CreateJob(ctx context.Context, job NewJob) (Created, error) {
 		}})
 		if err != nil {
 			return err
+		}
+		if created.Held, err = guard(ctx, tx, created, rows); err != nil {
+			return fmt.Errorf("judging by the guards: %w", err)
 		}
 		return acceptLast(ctx, tx)
 	})
@@ -221,6 +230,8 @@ const (
 	EventSubmitted = "job.submitted"
 	EventCanceled  = "job.canceled"
 	EventFinished  = "job.finished"
+	EventHeld      = "job.held"     // by a guard
+	EventReleased  = "job.released" // from it
 	EventReclaimed = "task.reclaimed"
 	EventVerified  = "job.verified"
 	EventExported  = "audit.exported"

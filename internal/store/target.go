@@ -46,6 +46,7 @@ type Pause struct {
 	Since  time.Time `json:"since"`
 	Actor  string    `json:"actor"`
 	Reason string    `json:"reason"`
+	Guard  string    `json:"guard,omitempty"` // which holds the job; "" where somebody paused it
 }
 
 // concerns is true of a task t of a job j that belongs to the target whose

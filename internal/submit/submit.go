@@ -19,7 +19,8 @@ type Request struct {
 	Reason      string
 	Key         string // idempotency key; "" means the fingerprint of the rows
 	Lane        store.Lane
-	UpdateRole  bool // members of a workspace whose role differs are given the new one
+	UpdateRole  bool         // members of a workspace whose role differs are given the new one
+	Guards      store.Guards // beyond which the job is held
 }
 
 // Submission makes of a batch what the submitter takes. Bad rows and repeats
@@ -27,7 +28,7 @@ type Request struct {
 func Submission(b *intake.Batch, r Request) tasks.Submission {
 	return tasks.Submission{
 		Source: r.Source, RequestedBy: r.RequestedBy, Reason: r.Reason, Lane: r.Lane, Key: r.Key,
-		UpdateRole: r.UpdateRole, Fingerprint: fingerprint(b, r), Header: b.Header,
+		UpdateRole: r.UpdateRole, Guards: r.Guards, Fingerprint: fingerprint(b, r), Header: b.Header,
 		Input: store.Input{SHA256: b.SHA256, Rows: b.Total(), Encoding: b.Encoding, Delimiter: b.Delimiter},
 		Rows:  rows{b},
 	}

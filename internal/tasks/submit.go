@@ -23,6 +23,7 @@ type Submission struct {
 	ParentID    string // ULID of the job that this one retries or reads for; "" for none
 	Retry       bool   // of ParentID: takes its place in the order between jobs
 	UpdateRole  bool   // members of a workspace whose role differs are given the new one
+	Guards      store.Guards
 	Header      []string
 	Input       store.Input
 	Rows        Rows // nil for none
@@ -47,6 +48,7 @@ func NewSubmitter(s *store.Store, q *Queue) *Submitter {
 type Submitted struct {
 	JobID    string
 	Replayed bool // the same rows stand under the same key already; nothing was sent again
+	Held     bool // a guard holds the new job: see [store.Store.Release]
 	Delayed  bool // the job is accepted, but Redis was lost meanwhile: a worker will queue it
 }
 
@@ -66,7 +68,7 @@ func (s *Submitter) Submit(ctx context.Context, sub Submission) (Submitted, erro
 	if err != nil {
 		return Submitted{}, err
 	}
-	out := Submitted{JobID: created.ID, Replayed: created.Replayed}
+	out := Submitted{JobID: created.ID, Replayed: created.Replayed, Held: created.Held}
 	if created.Replayed {
 		return out, nil
 	}
