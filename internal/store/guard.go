@@ -19,20 +19,19 @@ const (
 	GuardRevokesPerDay = "too_many_revokes_a_day"     // of the jobs of a source
 	GuardShrink        = "shrunken_input"
 	GuardStale         = "stale_input"
-	GuardEmpty         = "empty_input"
 )
 
 // Guards are the limits beyond which a job is accepted, but held: nothing of it
 // is sent before [Store.Release]. A limit of 0 is none. They do not judge a
 // retry, whose rows were judged before.
 type Guards struct {
-	MaxRevokes       int     // that one job sends
-	MaxRevokeShare   float64 // of RevokesOf; from [RevokeShareFrom] revokes on
-	MaxRevokesPerDay int     // that the jobs of the source send within 24 hours, but for those that are held or canceled
-	MaxShrink        float64 // of the rows, against the newest job of the source that was neither held nor canceled
+	MaxRevokes       int     `json:"max_revokes"`         // that one job sends
+	MaxRevokeShare   float64 `json:"max_revoke_share"`    // of RevokesOf; from [RevokeShareFrom] revokes on
+	MaxRevokesPerDay int     `json:"max_revokes_per_day"` // that the jobs of the source send within 24 hours, but for those that are held or canceled
+	MaxShrink        float64 `json:"max_shrink"`          // of the rows, against the newest job of the source that was neither held nor canceled
 
-	RevokesOf  int         // what MaxRevokeShare is a share of; 0 means the rows that are sent
-	Objections []Objection // of the caller, for which the job is held whatever its limits
+	RevokesOf  int         `json:"-"` // what MaxRevokeShare is a share of; 0 means the rows that are sent
+	Objections []Objection `json:"-"` // of the caller, for which the job is held whatever its limits
 }
 
 // RevokeShareFrom is how many revokes a job must have for their share to say

@@ -247,10 +247,15 @@ const (
 	eventPaused  = ".paused"
 	eventResumed = ".resumed"
 
-	eventProfilesLoaded = "profiles.loaded"
-	eventPeopleAccepted = "people.accepted"
-	eventPersonApplied  = "person.applied"
-	eventPersonClosed   = "person.closed"
+	eventProfilesLoaded  = "profiles.loaded"
+	eventPeopleAccepted  = "people.accepted"
+	eventPersonApplied   = "person.applied"
+	eventPersonClosed    = "person.closed"
+	eventScheduleAdded   = "schedule.added"
+	eventSchedulePaused  = "schedule.paused"
+	eventScheduleResumed = "schedule.resumed"
+	eventScheduleRemoved = "schedule.removed"
+	eventScheduleRun     = "schedule.run" // asked for, out of turn
 
 	eventLimitSet   = "limit.set"
 	eventLimitReset = "limit.reset"

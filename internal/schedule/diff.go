@@ -1,0 +1,177 @@
+package schedule
+
+import (
+	"bytes"
+	"context"
+	"encoding/csv"
+	"fmt"
+	"slices"
+
+	"github.com/usher-bi/usher/internal/access"
+	"github.com/usher-bi/usher/internal/intake"
+	"github.com/usher-bi/usher/internal/store"
+)
+
+// sheet is rows that were found, written as a file would hold them.
+type sheet struct {
+	rows    []access.Change
+	today   access.Date
+	refused int // that Quick BI has no call for, or that would end at once
+}
+
+// add adds a change, unless it cannot be sent.
+func (s *sheet) add(c access.Change) {
+	if c.Problems(s.today) != nil {
+		s.refused++
+		return
+	}
+	s.rows = append(s.rows, c)
+}
+
+// why says what was left out.
+func (s *sheet) why(nothing string) string {
+	switch {
+	case s.refused > 0:
+		return fmt.Sprintf("%d changes are needed that cannot be sent", s.refused)
+	case len(s.rows) == 0:
+		return nothing
+	default:
+		return ""
+	}
+}
+
+func (s *sheet) csv() ([]byte, error) {
+	var out bytes.Buffer
+	w := csv.NewWriter(&out)
+	_ = w.Write([]string{"action", "principal", "principal_type", "resource_type", "resource_id", "role", "expires_on"}) // Error tells
+	for _, c := range s.rows {
+		_ = w.Write(neutralised([]string{
+			string(c.Operation), c.Principal.ID, string(c.Principal.Type), string(c.Resource.Type), c.Resource.ID,
+			c.Terms.Role, c.Terms.ExpiresOn.String(),
+		}))
+	}
+	w.Flush()
+	return out.Bytes(), w.Error()
+}
+
+// batch makes of a sheet what is submitted; nil where there is nothing.
+func (w *work) batch(in *store.RunInput, s *sheet, nothing string) (*intake.Batch, error) {
+	in.Why = s.why(nothing)
+	if len(s.rows) == 0 {
+		in.State = store.InputNothing
+		return nil, nil
+	}
+	text, err := s.csv()
+	if err != nil {
+		return nil, err
+	}
+	return w.rows(text)
+}
+
+// desired makes of the full list of who should have what the difference to what
+// is in force. It revokes only what the source of the schedule granted.
+func (w *work) desired(ctx context.Context, in *store.RunInput, list *intake.Batch, guards *store.Guards) (*intake.Batch, error) {
+	want := make(map[access.Pair]access.Terms, list.Total())
+	var order []access.Pair
+	today := w.today()
+	for i := range list.Rows {
+		switch c := list.Rows[i].Change; {
+		case c.Operation != access.Grant:
+			return nil, w.reject(in, in.File+": a list of who should have what holds grants only", []intake.RowError{{
+				Line: list.Rows[i].Line, Column: "action", RowID: list.Rows[i].RowID, Code: "not_a_grant",
+				Message: "a list of who should have what holds grants only; leave out what is to be revoked",
+			}})
+		case !c.Terms.ExpiresOn.IsZero() && c.Terms.ExpiresOn.Before(today): // not desired any more
+		default:
+			if _, twice := want[c.Pair()]; !twice {
+				order = append(order, c.Pair())
+			}
+			want[c.Pair()] = c.Terms
+		}
+	}
+	s := &sheet{today: today}
+	err := w.store.Granted(ctx, store.GrantedFilter{Location: w.options.Location}, func(g store.Granted) error {
+		terms, wanted := want[g.Pair]
+		its := grantedBy(g, w.run.Of.Source)
+		if its && g.MayHold() && g.State != store.Expired {
+			guards.RevokesOf++
+		}
+		switch {
+		case wanted && holds(g, terms):
+			delete(want, g.Pair)
+		case !wanted && its && g.MayHold() && g.State != store.Expired:
+			s.add(access.Change{Operation: access.Revoke, Principal: g.Principal, Resource: g.Resource})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, pair := range order {
+		if terms, missing := want[pair]; missing {
+			s.add(access.Change{Operation: access.Grant, Principal: pair.Principal, Resource: pair.Resource, Terms: terms})
+		}
+	}
+	return w.batch(in, s, "everybody has what they should have")
+}
+
+// holds reports whether an access is in force under terms, or will be.
+func holds(g store.Granted, terms access.Terms) bool {
+	newest, ok := g.Newest()
+	return ok && newest.Operation == access.Grant && newest.Terms == terms &&
+		(g.State == store.InForce && newest.Status != store.Failed || g.State == store.Granting && newest.Status == store.Pending)
+}
+
+// grantedBy reports whether a source gave, or may have given, what may be in
+// force: a grant that found the access there already gave nothing.
+func grantedBy(g store.Granted, source string) bool {
+	for _, a := range g.Asked {
+		switch {
+		case a.Operation == access.Revoke && (a.Status == store.Succeeded || a.Status == store.NoChange):
+			return false
+		case a.Operation == access.Grant && a.Status != store.Canceled && a.Source != source:
+			return false
+		case a.Operation == access.Grant && slices.Contains([]store.Status{store.Succeeded, store.Unknown, store.Pending}, a.Status):
+			return true
+		}
+	}
+	return false
+}
+
+// renewals extends what the source of the schedule granted and what is about to
+// end.
+func (w *work) renewals(ctx context.Context, in *store.RunInput) (*intake.Batch, error) {
+	s := &sheet{today: w.today()}
+	f := store.GrantedFilter{
+		Source: w.run.Of.Source, ExpiresBefore: s.today.AddDays(w.run.Of.RenewDays + 1), States: []store.AccessState{store.InForce},
+		Location: w.options.Location,
+	}
+	err := w.store.Granted(ctx, f, func(g store.Granted) error {
+		terms := g.Terms
+		terms.ExpiresOn = s.today.AddDays(w.daysOf(g))
+		if g.Terms.ExpiresOn.Before(terms.ExpiresOn) {
+			s.add(access.Change{Operation: access.Grant, Principal: g.Principal, Resource: g.Resource, Terms: terms})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	in.Rows = len(s.rows)
+	return w.batch(in, s, "nothing ends that soon")
+}
+
+// daysOf is for how many days an access is extended: as the schedule says, or as
+// it was granted.
+func (w *work) daysOf(g store.Granted) int {
+	if w.run.Of.ExpiryDays > 0 {
+		return w.run.Of.ExpiryDays
+	}
+	for _, a := range g.Asked {
+		if a.Operation == access.Grant && (a.Status == store.Succeeded || a.Status == store.NoChange) {
+			from := access.DateOf(a.AcceptedAt.In(w.options.Location))
+			return int(g.Terms.ExpiresOn.Time().Sub(from.Time()).Hours() / 24)
+		}
+	}
+	return 0
+}

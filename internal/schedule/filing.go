@@ -1,0 +1,115 @@
+package schedule
+
+import (
+	"context"
+	"encoding/csv"
+	"errors"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/usher-bi/usher/internal/intake"
+	"github.com/usher-bi/usher/internal/store"
+)
+
+// file files an input whose end has come, and says so in it.
+func (w *work) file(ctx context.Context, in *store.RunInput) error {
+	if in.State == store.InputSubmitted {
+		job, err := w.store.RunJob(ctx, in.Job)
+		if err != nil || !job.Status.Final() {
+			return err
+		}
+		if err := w.fileResults(ctx, *in); err != nil {
+			return err
+		}
+	} else if in.State == store.InputNothing && in.File != "" {
+		if err := w.inbox().put(doneFolder, in.File); err != nil {
+			return err
+		}
+	}
+	in.Filed = true
+	return w.store.SetInput(ctx, w.run.RunRef, *in)
+}
+
+// reject puts a file that cannot be submitted among the errors, with what is
+// wrong beside it.
+func (w *work) reject(in *store.RunInput, why string, problems []intake.RowError) error {
+	in.State, in.Why = store.InputRejected, why
+	box := w.inbox()
+	if err := box.write(box.place(errorsFolder, in.File)+".errors.csv", func(out io.Writer) error { return writeErrors(out, problems) }); err != nil {
+		return err
+	}
+	return box.put(errorsFolder, in.File)
+}
+
+func writeErrors(out io.Writer, problems []intake.RowError) error {
+	w := csv.NewWriter(out)
+	_ = w.Write([]string{"line", "column", "row_id", "code", "message"}) // Error tells
+	for _, p := range problems {
+		_ = w.Write(neutralised([]string{strconv.Itoa(p.Line), p.Column, p.RowID, p.Code, p.Message}))
+	}
+	w.Flush()
+	return w.Error()
+}
+
+// fileResults puts a file whose job has ended where it belongs: among those that
+// are done if every row succeeded or was so already, with the results beside it.
+func (w *work) fileResults(ctx context.Context, in store.RunInput) error {
+	if in.File == "" {
+		return nil
+	}
+	box, folder := w.inbox(), doneFolder
+	job, err := w.store.Job(ctx, in.Job)
+	if _, dropped := errors.AsType[*store.DroppedError](err); dropped { // of which no results are left
+		return box.put(folder, in.File)
+	}
+	if err != nil {
+		return err
+	}
+	if job.Status != store.JobCompleted || job.Outcome != store.OutcomeSucceeded {
+		folder = errorsFolder
+	}
+	err = box.write(box.place(folder, in.File)+".results.csv", func(out io.Writer) error { return w.writeResults(ctx, out, in.Job) })
+	if err != nil {
+		return err
+	}
+	return box.put(folder, in.File)
+}
+
+// writeResults writes the rows of a job with what became of each.
+func (w *work) writeResults(ctx context.Context, out io.Writer, job string) error {
+	header, err := w.store.Header(ctx, job)
+	if err != nil {
+		return err
+	}
+	file, layout := csv.NewWriter(out), intake.LayoutOf(header)
+	_ = file.Write(neutralised(append(append([]string{}, header...), "result__line", "result__status", "result__code", "result__message",
+		"result__retryable", "result__attempts", "result__api_code", "result__request_id", "result__finished_at", "result__job_id")))
+	var cells []string
+	err = w.store.Results(ctx, job, nil, func(res store.Result) error {
+		ended := ""
+		if res.FinishedAt != nil {
+			ended = res.FinishedAt.UTC().Format(time.RFC3339)
+		}
+		cells = layout.AppendCells(cells[:0], intake.Row{
+			Line: res.Line, RowID: res.RowID, Change: res.Change, Reason: res.Reason, Ticket: res.Ticket, Cells: res.Cells,
+		})
+		cells = append(cells, strconv.Itoa(res.Line), string(res.Status), res.Code, res.Message, strconv.FormatBool(res.Retryable),
+			strconv.Itoa(res.Attempts), res.APICode, res.RequestID, ended, job)
+		return file.Write(neutralised(cells))
+	})
+	if err != nil {
+		return err
+	}
+	file.Flush()
+	return file.Error()
+}
+
+// neutralised changes cells in place so that no spreadsheet takes one for a
+// formula.
+func neutralised(cells []string) []string {
+	for i, cell := range cells {
+		cells[i] = intake.Neutralise(cell)
+	}
+	return cells
+}

@@ -1,0 +1,199 @@
+package schedule
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/usher-bi/usher/internal/store"
+)
+
+// Where files lie, beside each other: those that are worked on, and those that
+// have ended well, or not.
+const (
+	workingFolder = "working"
+	doneFolder    = "done"
+	errorsFolder  = "errors"
+)
+
+// doneSuffix names the file that says that another one is complete.
+const doneSuffix = ".done"
+
+// inbox is where the files of a run lie. All its names are below the folder that
+// the process was given, whatever links are in it.
+type inbox struct {
+	root   *os.Root
+	of     store.Schedule
+	prefix string // of the files that the run has taken
+}
+
+func (w *work) inbox() inbox {
+	slot := w.run.Slot.UTC().Format("20060102T150405")
+	if ms := w.run.Slot.UTC().Format(".000"); ms != ".000" { // a person asked for it
+		slot += ms
+	}
+	return inbox{root: w.options.Inbox, of: w.run.Of, prefix: slot + "Z-" + w.run.Of.Name + "-"}
+}
+
+// dir is the folder of the files.
+func (b inbox) dir() string {
+	if b.of.Kind == store.FolderSchedule {
+		return path.Clean(b.of.Path)
+	}
+	return path.Dir(b.of.Path)
+}
+
+// complete lists the files that are there and complete, by name; if there are
+// none, why.
+func (b inbox) complete() (files []store.RunInput, why string, err error) {
+	names := []string{path.Base(b.of.Path)}
+	if b.of.Kind == store.FolderSchedule {
+		if names, err = b.names(); err != nil {
+			return nil, "", err
+		}
+		why = "there is no file in " + b.of.Path
+	}
+	for _, name := range names {
+		modified, whyNot, err := b.judge(name)
+		if err != nil {
+			return nil, "", err
+		}
+		if whyNot != "" {
+			why = whyNot
+			continue
+		}
+		files = append(files, store.RunInput{File: name, ModifiedAt: &modified})
+	}
+	return files, why, nil
+}
+
+// names lists what looks like a file of rows.
+func (b inbox) names() ([]string, error) {
+	d, err := b.root.Open(b.dir())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	all, err := d.Readdirnames(-1)
+	if err != nil {
+		return nil, err
+	}
+	names := slices.DeleteFunc(all, func(name string) bool {
+		return strings.HasPrefix(name, ".") || !slices.Contains([]string{".csv", ".tsv", ".txt"}, strings.ToLower(path.Ext(name)))
+	})
+	slices.Sort(names)
+	return names, nil
+}
+
+// judge says when a complete file was modified, or why there is none.
+func (b inbox) judge(name string) (modified time.Time, why string, err error) {
+	at := path.Join(b.dir(), name)
+	file, err := b.root.Lstat(at)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return modified, at + " is not there", nil
+	case err != nil:
+		return modified, "", err
+	case !file.Mode().IsRegular():
+		return modified, at + " is not a plain file", nil
+	case b.of.CompleteBy == store.CompleteByRename:
+		return file.ModTime(), "", nil
+	}
+	mark, err := b.root.Lstat(at + doneSuffix)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return modified, at + " is not complete: there is no " + name + doneSuffix, nil
+	case err != nil:
+		return modified, "", err
+	case mark.ModTime().Before(file.ModTime()):
+		return modified, at + " is not complete: it was written after " + name + doneSuffix, nil
+	default:
+		return file.ModTime(), "", nil
+	}
+}
+
+// place is where a file of the run lies in a folder of ours.
+func (b inbox) place(folder, name string) string { return path.Join(b.dir(), folder, b.prefix+name) }
+
+// errGone means that a file went before it could be taken.
+var errGone = errors.New("it was taken away before it could be read")
+
+// take moves a file to where nobody writes to it, if that was not done already.
+func (b inbox) take(name string) error {
+	to := b.place(workingFolder, name)
+	if _, err := b.root.Lstat(to); err == nil {
+		return nil
+	}
+	if err := b.root.MkdirAll(path.Dir(to), 0o750); err != nil {
+		return err
+	}
+	from := path.Join(b.dir(), name)
+	if err := b.root.Rename(from, to); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return errGone
+		}
+		return err
+	}
+	if err := b.root.Remove(from + doneSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// wasRejected reports whether a file lies among the errors already.
+func (b inbox) wasRejected(name string) bool {
+	_, err := b.root.Lstat(b.place(errorsFolder, name))
+	return err == nil
+}
+
+// open opens a file that was taken.
+func (b inbox) open(name string) (*os.File, error) { return b.root.Open(b.place(workingFolder, name)) }
+
+// put moves a file that was taken to where it belongs, if that was not done
+// already.
+func (b inbox) put(folder, name string) error {
+	to := b.place(folder, name)
+	if err := b.root.MkdirAll(path.Dir(to), 0o750); err != nil {
+		return err
+	}
+	err := b.root.Rename(b.place(workingFolder, name), to)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := b.root.Lstat(to); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// write writes a file beside those of a folder, whole or not at all.
+func (b inbox) write(to string, fill func(io.Writer) error) (err error) {
+	if err := b.root.MkdirAll(path.Dir(to), 0o750); err != nil {
+		return err
+	}
+	part := path.Join(path.Dir(to), fmt.Sprintf(".%s.%d.tmp", path.Base(to), os.Getpid()))
+	f, err := b.root.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = f.Close()
+			_ = b.root.Remove(part)
+		}
+	}()
+	for _, step := range []func() error{func() error { return fill(f) }, f.Sync, f.Close, func() error { return b.root.Rename(part, to) }} {
+		if err := step(); err != nil {
+			return fmt.Errorf("writing %s: %w", to, err)
+		}
+	}
+	return nil
+}

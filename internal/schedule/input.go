@@ -1,0 +1,150 @@
+package schedule
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/usher-bi/usher/internal/intake"
+	"github.com/usher-bi/usher/internal/store"
+	"github.com/usher-bi/usher/internal/submit"
+)
+
+// submit makes a job of what was picked up, and says in in what became of it. An
+// error means that nothing is known of that, and that it is to be repeated.
+func (w *work) submit(ctx context.Context, in *store.RunInput) error {
+	known, err := w.store.JobOfKey(ctx, w.run.Of.Source, w.key(*in))
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	var batch *intake.Batch
+	if w.takesFiles() {
+		if batch, err = w.read(in); err != nil || in.State == store.InputRejected {
+			return err
+		}
+	}
+	if known.ID != "" { // it was submitted before, and nobody lived to write that down
+		in.State, in.Job = store.InputSubmitted, known.ID
+		return nil
+	}
+	guards := w.run.Of.Guards
+	if w.takesFiles() {
+		if guards.Objections, err = w.objections(ctx, *in); err != nil {
+			return err
+		}
+	}
+	switch w.run.Of.Kind {
+	case store.DesiredSchedule:
+		batch, err = w.desired(ctx, in, batch, &guards)
+	case store.RenewSchedule:
+		batch, err = w.renewals(ctx, in)
+	}
+	if err != nil || batch == nil {
+		return err
+	}
+	return w.accept(ctx, in, batch, guards)
+}
+
+func (w *work) accept(ctx context.Context, in *store.RunInput, batch *intake.Batch, guards store.Guards) error {
+	guards.MaxShrink = 0 // which was judged by the file
+	s := w.run.Of
+	done, err := w.submitter.Submit(ctx, submit.Submission(batch, submit.Request{
+		Source: s.Source, RequestedBy: s.RequestedBy, Reason: s.Reason, Key: w.key(*in), Lane: s.Lane, Guards: guards,
+	}))
+	if err != nil {
+		return err
+	}
+	in.State, in.Job = store.InputSubmitted, done.JobID
+	log := w.options.Log.Info()
+	if done.Held {
+		log = w.options.Log.Warn()
+	}
+	log.Str("schedule", s.Name).Time("slot", w.run.Slot).Str("job", done.JobID).Bool("held", done.Held).Msg("a schedule has submitted a job")
+	return nil
+}
+
+// read takes a file and reads it. What is wrong with it makes the input rejected.
+func (w *work) read(in *store.RunInput) (*intake.Batch, error) {
+	box := w.inbox()
+	if err := box.take(in.File); err != nil {
+		if errors.Is(err, errGone) {
+			in.State, in.Why = store.InputRejected, in.File+": "+err.Error()
+			if box.wasRejected(in.File) { // and nobody lived to write that down
+				in.Why = in.File + ": what is wrong with it lies beside it"
+			}
+			return nil, nil
+		}
+		return nil, err
+	}
+	f, err := box.open(in.File)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	o := intake.Options{Today: w.today(), DefaultExpiryDays: w.run.Of.ExpiryDays}
+	if w.run.Of.Kind == store.DesiredSchedule { // what has ended is no longer desired
+		o = intake.Options{}
+	}
+	batch, err := intake.ReadCSV(f, o)
+	if bad, ok := errors.AsType[*intake.FileError](err); ok {
+		return nil, w.reject(in, bad.Message, []intake.RowError{{Code: bad.Code, Message: bad.Message}})
+	}
+	if err != nil {
+		return nil, err
+	}
+	in.SHA256, in.Rows = batch.SHA256, batch.Total()
+	if len(batch.Errors) > 0 {
+		return nil, w.reject(in, fmt.Sprintf("%s: %d of its %d rows are invalid", in.File, len(batch.Invalid), batch.Total()), batch.Errors)
+	}
+	return batch, nil
+}
+
+// objections are what speaks against a file beside its revokes.
+func (w *work) objections(ctx context.Context, in store.RunInput) (found []store.Objection, err error) {
+	before, err := w.store.InputBefore(ctx, w.run.RunRef)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	stale, err := w.stale(ctx, in, before)
+	if err != nil {
+		return nil, err
+	}
+	if stale != "" {
+		found = append(found, store.Objection{Guard: store.GuardStale, Message: stale})
+	}
+	if o, shrank := store.Shrunk(in.Rows, before.Rows, w.run.Of.Guards.MaxShrink); shrank {
+		found = append(found, o)
+	}
+	return found, nil
+}
+
+// stale says why a file is no newer than one before; "" if it is.
+func (w *work) stale(ctx context.Context, in store.RunInput, before store.Before) (why string, err error) {
+	switch {
+	case w.run.Of.AllowStale:
+		return "", nil
+	case w.run.Of.Kind == store.FolderSchedule: // its files are one as old as the other
+		same, err := w.store.SameInputBefore(ctx, w.run.RunRef, in.SHA256)
+		if err != nil || same == "" {
+			return "", err
+		}
+		return in.File + " has the content of " + same + ", which was submitted before", nil
+	case in.SHA256 == before.SHA256:
+		return in.File + " has the content of the file before", nil
+	case in.ModifiedAt != nil && in.ModifiedAt.Before(before.StartedAt):
+		return fmt.Sprintf("%s was last written at %s, before the run of the file before, at %s",
+			in.File, in.ModifiedAt.UTC().Format(time.RFC3339), before.StartedAt.UTC().Format(time.RFC3339)), nil
+	default:
+		return "", nil
+	}
+}
+
+// rows makes a batch of rows that were found, by the same way that files go.
+func (w *work) rows(csv []byte) (*intake.Batch, error) {
+	return intake.ReadCSV(bytes.NewReader(csv), intake.Options{Today: w.today()})
+}

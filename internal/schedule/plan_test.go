@@ -1,0 +1,159 @@
+package schedule
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/usher-bi/usher/internal/slots"
+	"github.com/usher-bi/usher/internal/store"
+)
+
+var errDied = errors.New("died")
+
+func TestDecide(t *testing.T) {
+	t.Parallel()
+	calendar, err := slots.Parse("0 2 * * *", "UTC")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(day, hour, minute int) time.Time { return time.Date(2026, 11, day, hour, minute, 0, 0, time.UTC) }
+	for _, tt := range []struct {
+		name    string
+		catchUp store.CatchUp
+		now     time.Time
+		want    *store.Decision // nil where there is none
+	}{
+		{"before the slot", store.CatchUpNone, at(22, 1, 59), nil},
+		{"at the slot", store.CatchUpNone, at(22, 2, 0), &store.Decision{Until: at(22, 2, 0), State: store.RunDue}},
+		{"a little late", store.CatchUpNone, at(22, 2, 4), &store.Decision{Until: at(22, 2, 0), State: store.RunDue}},
+		{"too late", store.CatchUpNone, at(22, 3, 0), &store.Decision{Until: at(22, 2, 0), State: store.RunMissed}},
+		{"too late, caught up", store.CatchUpOnce, at(22, 3, 0), &store.Decision{Until: at(22, 2, 0), State: store.RunDue}},
+		{"days later", store.CatchUpOnce, at(25, 3, 0), &store.Decision{Until: at(25, 2, 0), State: store.RunDue, Missed: 3}},
+		{"days later, on time", store.CatchUpNone, at(25, 2, 0), &store.Decision{Until: at(25, 2, 0), State: store.RunDue, Missed: 3}},
+		{"days later, none", store.CatchUpNone, at(25, 3, 0), &store.Decision{Until: at(25, 2, 0), State: store.RunMissed, Missed: 3}},
+		{"the clock was set back", store.CatchUpOnce, at(20, 1, 0), &store.Decision{Until: at(20, 1, 0)}},
+	} {
+		s := store.Schedule{ID: 7, CatchUp: tt.catchUp, PlannedUntil: at(21, 2, 0)}
+		got, ok := decide(s, calendar, tt.now)
+		if ok != (tt.want != nil) {
+			t.Errorf("%s: %+v, %v", tt.name, got, ok)
+			continue
+		}
+		if tt.want == nil {
+			continue
+		}
+		tt.want.Schedule, tt.want.From, tt.want.At = 7, s.PlannedUntil, tt.now
+		if diff := cmp.Diff(*tt.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
+		s.PausedAt = &tt.now
+		if _, ok := decide(s, calendar, tt.now); ok {
+			t.Errorf("%s: decided on though it is paused", tt.name)
+		}
+	}
+}
+
+// Three processes look at a schedule every minute for ten days, all at once; they
+// are stopped for a while and started again, and the clock is set forth and back.
+// Each slot is run once, or was passed over because nobody was there, or the clock
+// never showed it.
+func TestEverySlotOnceInTenDays(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	s := nightly(store.RenewSchedule, "")
+	s.Cron, s.CatchUp = "* * * * *", store.CatchUpOnce
+	s = w.add(s)
+	ctx := t.Context()
+	chance := rand.New(rand.NewPCG(1, 2))
+	runners := []*Runner{w.newRunner(), w.newRunner(), w.newRunner()}
+	var due atomic.Int64
+	want := map[int64]bool{} // slots, as the clock that the runners see comes by
+	known := w.now.Truncate(time.Minute)
+	end := w.now.Add(10 * 24 * time.Hour)
+	for w.now.Before(end) {
+		switch n := chance.IntN(2000); {
+		case n == 0: // nobody runs for a while
+			w.now = w.now.Add(time.Duration(chance.IntN(180)) * time.Minute)
+			fallthrough
+		case n < 10: // one is started anew
+			runners[chance.IntN(3)] = w.newRunner()
+		case n < 12: // the clock is set back
+			w.now = w.now.Add(-time.Duration(chance.IntN(30)) * time.Minute)
+		case n < 14: // or forth
+			w.now = w.now.Add(time.Duration(chance.IntN(30)) * time.Minute)
+		}
+		w.now = w.now.Add(time.Minute)
+		slot := w.now.Truncate(time.Minute)
+		if slot.After(known) {
+			want[slot.Unix()] = true
+		}
+		known = slot
+		var all sync.WaitGroup
+		for _, r := range runners {
+			all.Go(func() {
+				n, err := r.plan(ctx, w.now)
+				if err != nil {
+					t.Error(err)
+				}
+				due.Add(int64(n))
+			})
+		}
+		all.Wait()
+	}
+	runs, err := w.Runs(ctx, s.ID, 1_000_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[int64]bool{}
+	for _, r := range runs {
+		if r.State != store.RunDue {
+			t.Fatalf("the run of %v is %s", r.Slot, r.State)
+		}
+		got[r.Slot.Unix()] = true
+	}
+	if len(got) != len(runs) || int(due.Load()) != len(runs) || len(runs) < 13_000 {
+		t.Errorf("%d slots, %d runs, %d times due", len(got), len(runs), due.Load())
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("slots (-want +got):\n%s", diff)
+	}
+}
+
+// Three processes run what is due side by side: one job for each slot.
+func TestOneJobASlot(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	s := nightly(store.FolderSchedule, "in")
+	s.Cron, s.Overlap = "* * * * *", store.OverlapQueue
+	w.add(s)
+	const slotsRun = 12
+	for i := range slotsRun {
+		w.now = w.now.Add(time.Minute)
+		w.deliver("in/people.csv", rows("grant", users(i*10, i*10+5)...))
+		var all sync.WaitGroup
+		for range 3 {
+			r := w.newRunner()
+			all.Go(func() {
+				for range 2 {
+					if _, err := w.Alone(t.Context(), "schedules", func(ctx context.Context) error { return r.Round(ctx, w.now) }); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		all.Wait()
+		if sent := w.work(); len(sent) != 6 {
+			t.Fatalf("slot %d sent %d rows", i, len(sent))
+		}
+	}
+	if jobs := w.jobs(); len(jobs) != slotsRun {
+		t.Errorf("%d jobs for %d slots", len(jobs), slotsRun)
+	}
+}

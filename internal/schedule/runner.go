@@ -1,0 +1,137 @@
+// Package schedule runs schedules: it decides which slots are due, picks up what
+// they are about, submits it, and files it away when its jobs have ended.
+//
+// Everything is written down before it is done. A slot is a row that one process
+// writes; a file is a row before it is touched; and a job has a key made of the
+// schedule and the slot, so that it is submitted once, whoever dies when.
+package schedule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/usher-bi/usher/internal/slots"
+	"github.com/usher-bi/usher/internal/store"
+	"github.com/usher-bi/usher/internal/tasks"
+)
+
+// Submitter turns submissions into jobs.
+type Submitter interface {
+	Submit(ctx context.Context, sub tasks.Submission) (tasks.Submitted, error)
+}
+
+// Options adjusts a Runner. The zero value works, but sees no files.
+type Options struct {
+	Inbox    *os.Root       // below which files are picked up; nil leaves them to other processes
+	Location *time.Location // where a day ends for Quick BI; nil means UTC
+	Interval time.Duration  // between two rounds; 0 means 5s
+	Log      zerolog.Logger
+}
+
+// Runner runs schedules, beside others in other processes: one at a time does
+// something.
+type Runner struct {
+	store     *store.Store
+	submitter Submitter
+	options   Options
+	blind     map[int64]bool // schedules of which it was said that their files are out of sight
+}
+
+// NewRunner returns a runner that does nothing before [Runner.Run].
+func NewRunner(st *store.Store, submitter Submitter, o Options) *Runner {
+	if o.Location == nil {
+		o.Location = time.UTC
+	}
+	if o.Interval <= 0 {
+		o.Interval = 5 * time.Second
+	}
+	return &Runner{store: st, submitter: submitter, options: o, blind: map[int64]bool{}}
+}
+
+// Run does a round after the other until ctx is done. What a round could not do
+// the next one tries again.
+func (r *Runner) Run(ctx context.Context) {
+	tick := time.NewTicker(r.options.Interval)
+	defer tick.Stop()
+	for {
+		if _, err := r.store.Alone(ctx, "schedules", r.round); err != nil && ctx.Err() == nil {
+			level := zerolog.WarnLevel
+			if errors.Is(err, store.ErrUnavailable) || errors.Is(err, tasks.ErrRedisUnavailable) {
+				level = zerolog.DebugLevel // of which others speak
+			}
+			r.options.Log.WithLevel(level).Err(err).Msg("schedules: a round failed; the next one tries again")
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (r *Runner) round(ctx context.Context) error {
+	now, err := r.store.Now(ctx)
+	if err != nil {
+		return err
+	}
+	return r.Round(ctx, now)
+}
+
+// Round decides on every slot up to now, and does what can be done of every run
+// that is open. Rounds beside each other do no harm.
+func (r *Runner) Round(ctx context.Context, now time.Time) error {
+	if _, err := r.plan(ctx, now); err != nil {
+		return err
+	}
+	open, err := r.store.OpenRuns(ctx)
+	if err != nil {
+		return err
+	}
+	var problems []error
+	for i, run := range open {
+		w := work{Runner: r, run: run, now: now, earlier: open[:i], later: open[i+1:]}
+		err := w.advance(ctx)
+		open[i] = w.run
+		if err != nil {
+			if ctx.Err() != nil || errors.Is(err, store.ErrUnavailable) {
+				return err
+			}
+			problems = append(problems, fmt.Errorf("schedule %s: %w", run.Of.Name, err))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// plan decides on the slots of each schedule, and counts those that are due by it.
+func (r *Runner) plan(ctx context.Context, now time.Time) (due int, err error) {
+	schedules, err := r.store.Schedules(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for _, s := range schedules {
+		calendar, err := slots.Parse(s.Cron, s.Timezone)
+		if err != nil { // it was judged when it was added
+			return due, fmt.Errorf("schedule %s: %w", s.Name, err)
+		}
+		d, ok := decide(s, calendar, now)
+		if !ok {
+			continue
+		}
+		isDue, err := r.store.Decide(ctx, d)
+		if err != nil {
+			return due, err
+		}
+		if isDue {
+			due++
+		}
+		if isDue || d.State == store.RunMissed {
+			r.options.Log.Info().Str("schedule", s.Name).Time("slot", d.Until).Str("state", string(d.State)).Int("passed_over", d.Missed).Msg("a slot has come")
+		}
+	}
+	return due, nil
+}
