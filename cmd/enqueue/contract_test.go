@@ -134,6 +134,25 @@ func TestJSONOnEveryPath(t *testing.T) {
 		{"csv " + b.file(twoLeavers) + " --max-revokes 1 --key held --wait", exitGuard, "held_by_guard"},
 		{"csv " + good + " --max-revokes few", exitUsage, "usage"},
 		{"csv " + good + " --max-revoke-share 20", exitUsage, "usage"},
+		{"schedule", exitOK, ""},
+		{"schedule list", exitOK, ""},
+		{"schedule list extra", exitUsage, "usage"},
+		{"schedule add", exitUsage, "usage"},
+		{"schedule add night", exitUsage, "usage"},
+		{"schedule add night --cron @daily --file a.csv", exitUsage, "usage"},
+		{"schedule add night --file a.csv", exitUsage, "usage"},
+		{"schedule add Night! --file a.csv", exitUsage, "usage"},
+		{"schedule add night --file a.csv --folder b", exitUsage, "usage"},
+		{"schedule add night --renew-within 3", exitUsage, "usage"},
+		{"schedule add night --file a.csv --catch-up twice", exitUsage, "usage"},
+		{"schedule show night", exitUsage, "schedule_not_found"},
+		{"schedule show", exitUsage, "usage"},
+		{"schedule next night", exitUsage, "schedule_not_found"},
+		{"schedule next night --count 0", exitUsage, "usage"},
+		{"schedule pause night", exitUsage, "schedule_not_found"},
+		{"schedule resume night --requested-by=", exitUsage, "usage"},
+		{"schedule remove night --reason \xd5\xc5", exitUsage, "usage"},
+		{"schedule run night", exitUsage, "schedule_not_found"},
 		{"limits", exitOK, ""},
 		{"limits extra", exitUsage, "usage"},
 		{"limits set", exitUsage, "usage"},
@@ -306,6 +325,7 @@ func TestCompletion(t *testing.T) {
 
 	b := setup(t)
 	id := b.submit(threeRows)
+	b.run("schedule", "add", "night", "--cron", "0 2 * * *", "--file", "hr/in.csv").want(t, exitOK)
 	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
 		if o := b.run("completion", shell).want(t, exitOK); !strings.Contains(o.out, "__complete") {
 			t.Errorf("%s gets\n%.200s", shell, o.out)
@@ -324,6 +344,9 @@ func TestCompletion(t *testing.T) {
 		"release":               id + "\tqueued, csv\n",
 		"pause --all":           ":4\n",
 		"cancel --source":       "csv\n",
+		"schedule pause":        "night\tfile hr/in.csv\n",
+		"schedule show x":       ":4\n",
+		"schedule add x --lane": "urgent\nnormal\nbulk\n",
 		"limits set":            "SmartqAuthorize\nAddWorksAuthorization\n",
 		"limits set x":          ":4\n",
 		"limits reset":          "SmartqAuthorize\nAddWorksAuthorization\n",

@@ -128,6 +128,10 @@ func faultOf(err error) fault {
 	case isDropped:
 		f.Message = dropped.Error()
 		return set(exitUsage, "job_dropped", "The months before are listed with: enqueue audit verify")
+	case errors.Is(err, store.ErrNoSchedule):
+		return set(exitUsage, "schedule_not_found", "Next: enqueue schedule list")
+	case errors.Is(err, store.ErrScheduleExists):
+		return set(exitUsage, "schedule_exists", "Remove it first, or take another name. Next: enqueue schedule list")
 	case errors.Is(err, store.ErrNotFound):
 		return set(exitUsage, "job_not_found", "Next: enqueue jobs")
 	case errors.Is(err, store.ErrHeld):

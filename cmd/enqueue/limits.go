@@ -140,6 +140,14 @@ func ordered(cmd *cobra.Command, o *store.Order) {
 	cmd.Flags().StringVar(&o.Reason, "reason", "", "`WHY`, for the audit")
 }
 
+// checkOrder judges who asks, and why.
+func checkOrder(o store.Order) error {
+	if o.Actor == "" {
+		return usageError{err: errors.New("--requested-by must not be empty")}
+	}
+	return checkTexts(o.Actor, o.Reason)
+}
+
 func parseLimit(args []string) (o limitOrder, err error) {
 	if len(args) != 2 {
 		return o, errors.New("name the ACTION and its RATE, such as: SmartqAuthorize 20/s")
@@ -175,11 +183,8 @@ func completeOperation(_ *cobra.Command, args []string, _ string) ([]cobra.Compl
 // setLimit commits a limit, and then tells all workers at once. If Redis is away
 // they learn it once it is back.
 func (a *app) setLimit(ctx context.Context, o limitOrder) error {
-	if err := checkTexts(o.by.Actor, o.by.Reason); err != nil {
+	if err := checkOrder(o.by); err != nil {
 		return err
-	}
-	if o.by.Actor == "" {
-		return usageError{err: errors.New("--requested-by must not be empty")}
 	}
 	cfg, err := a.settings(config.Enqueue)
 	if err != nil {

@@ -40,11 +40,11 @@ What newer jobs asked for meanwhile wins over the rows of the released one.`,
 }
 
 func (a *app) release(ctx context.Context, id string, o store.Order) error {
-	if err := checkTexts(o.Actor, o.Reason); err != nil {
+	if err := checkOrder(o); err != nil {
 		return err
 	}
-	if strings.TrimSpace(o.Reason) == "" || o.Actor == "" {
-		return usageError{err: errors.New("say with --reason why the job is right, for the audit; --requested-by must not be empty")}
+	if strings.TrimSpace(o.Reason) == "" {
+		return usageError{err: errors.New("say with --reason why the job is right, for the audit")}
 	}
 	cfg, err := a.settings(config.Enqueue)
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/usher-bi/usher/internal/access"
 	"github.com/usher-bi/usher/internal/config"
 	"github.com/usher-bi/usher/internal/events"
+	"github.com/usher-bi/usher/internal/schedule"
 	"github.com/usher-bi/usher/internal/tasks"
 )
 
@@ -59,16 +60,37 @@ func (a *app) work(ctx context.Context) error {
 		return a.stopped(ctx, err, log)
 	}
 
+	inbox, err := openInbox(cfg)
+	if err != nil {
+		return err
+	}
+	if inbox != nil {
+		defer inbox.Close()
+	}
+	submitter := tasks.NewSubmitter(stores.db, tasks.NewQueue(stores.queue))
+	runner := schedule.NewRunner(stores.db, submitter, schedule.Options{
+		Inbox: inbox, Location: cfg.Location, Log: log,
+	})
+
 	options := options(cfg)
 	options.Registry = registry
-	submitter := tasks.NewSubmitter(stores.db, tasks.NewQueue(stores.queue))
-	options.Chores = append(options.Chores, events.NewApplier(stores.db, submitter, events.Options{
+	options.Chores = append(options.Chores, runner.Chore(), events.NewApplier(stores.db, submitter, events.Options{
 		Name: options.Name, Location: cfg.Location, Log: log,
 	}).Chore())
 	log.Info().Str("worker", options.Name).Str("listen", status.addr).Str("endpoint", cfg.Endpoint).
 		Stringer("rate", cfg.Rate).Msg("worker runs")
 	err = tasks.NewWorker(stores.db, stores.queue, client, log, options).Run(ctx)
 	return a.stopped(ctx, err, log)
+}
+
+// openInbox opens the folder that schedules find their files in; nil if there is
+// none.
+func openInbox(cfg config.Config) (*os.Root, error) {
+	if cfg.Inbox == "" {
+		return nil, nil //nolint:nilnil // to have none is no error
+	}
+	inbox, err := os.OpenRoot(cfg.Inbox)
+	return inbox, config.Blame("WORKER_INBOX", err)
 }
 
 // stopped says that the worker was stopped, unless it ended for another reason.

@@ -53,6 +53,8 @@ type Config struct {
 	ProbeFirst  time.Duration // after a stop, the first probe
 	ProbeMost   time.Duration // the longest time between two probes
 
+	Inbox string // the folder whose files schedules may name; "" for none
+
 	WorkerListen  string
 	EnqueueListen string
 	MaxRows       int // of one job
@@ -122,6 +124,7 @@ func (r *reader) worker(c *Config) {
 	c.Sweep = r.duration("WORKER_SWEEP")
 	c.ProbeFirst = r.duration("WORKER_PROBE_FIRST")
 	c.ProbeMost = r.duration("WORKER_PROBE_MOST")
+	c.Inbox = r.text("WORKER_INBOX")
 	c.WorkerListen = r.address("WORKER_LISTEN")
 	r.credentials(c)
 	if c.Lease > 0 && c.Lease < 2*c.Timeout {

@@ -43,6 +43,7 @@ func Settings() []Setting {
 		{"QUICKBI_LATE", "60s", "a call that was never answered may still be carried out for that long; a newer change of the same access is then applied again"},
 		{"QUICKBI_TIMEZONE", "Asia/Shanghai", "where a day ends for Quick BI"},
 		{"WORKER_LISTEN", "127.0.0.1:9090", "/healthz, /readyz, /metrics"},
+		{"WORKER_INBOX", "", "the folder below which schedules find their files; without it this worker runs no schedule of files"},
 		{"WORKER_CONCURRENCY", "auto", "tasks at once for each action and lane; auto: those of a second at its rate, 24 to 256"},
 		{"WORKER_MAX_ATTEMPTS", "6", "calls in a row that fail for a passing reason, before a task is split or its change fails"},
 		{"WORKER_LEASE", "2m", "a claim is lost after that long"},

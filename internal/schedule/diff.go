@@ -74,11 +74,11 @@ func (w *work) desired(ctx context.Context, in *store.RunInput, list *intake.Bat
 	want := make(map[access.Pair]access.Terms, list.Total())
 	var order []access.Pair
 	today := w.today()
-	for i := range list.Rows {
-		switch c := list.Rows[i].Change; {
+	for _, row := range list.Rows() {
+		switch c := row.Change; {
 		case c.Operation != access.Grant:
 			return nil, w.reject(in, in.File+": a list of who should have what holds grants only", []intake.RowError{{
-				Line: list.Rows[i].Line, Column: "action", RowID: list.Rows[i].RowID, Code: "not_a_grant",
+				Line: row.Line, Column: "action", RowID: row.RowID, Code: "not_a_grant",
 				Message: "a list of who should have what holds grants only; leave out what is to be revoked",
 			}})
 		case !c.Terms.ExpiresOn.IsZero() && c.Terms.ExpiresOn.Before(today): // not desired any more

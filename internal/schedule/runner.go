@@ -42,7 +42,7 @@ type Runner struct {
 	blind     map[int64]bool // schedules of which it was said that their files are out of sight
 }
 
-// NewRunner returns a runner that does nothing before [Runner.Run].
+// NewRunner returns a runner that does nothing by itself: see [Runner.Chore].
 func NewRunner(st *store.Store, submitter Submitter, o Options) *Runner {
 	if o.Location == nil {
 		o.Location = time.UTC
@@ -53,25 +53,9 @@ func NewRunner(st *store.Store, submitter Submitter, o Options) *Runner {
 	return &Runner{store: st, submitter: submitter, options: o, blind: map[int64]bool{}}
 }
 
-// Run does a round after the other until ctx is done. What a round could not do
-// the next one tries again.
-func (r *Runner) Run(ctx context.Context) {
-	tick := time.NewTicker(r.options.Interval)
-	defer tick.Stop()
-	for {
-		if _, err := r.store.Alone(ctx, "schedules", r.round); err != nil && ctx.Err() == nil {
-			level := zerolog.WarnLevel
-			if errors.Is(err, store.ErrUnavailable) || errors.Is(err, tasks.ErrRedisUnavailable) {
-				level = zerolog.DebugLevel // of which others speak
-			}
-			r.options.Log.WithLevel(level).Err(err).Msg("schedules: a round failed; the next one tries again")
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
+// Chore has the workers do rounds, whichever is first.
+func (r *Runner) Chore() tasks.Chore {
+	return tasks.Chore{Name: "schedules", Every: r.options.Interval, Do: r.round}
 }
 
 func (r *Runner) round(ctx context.Context) error {

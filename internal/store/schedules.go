@@ -9,6 +9,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
+// ErrNoSchedule is the [ErrNotFound] of a schedule.
+var ErrNoSchedule = fmt.Errorf("there is no such schedule: %w", ErrNotFound)
+
 // ErrScheduleExists means that a schedule of that name is there already.
 var ErrScheduleExists = errors.New("a schedule of that name exists")
 
@@ -132,11 +135,11 @@ func (s *Store) schedules(ctx context.Context, where string, args ...any) ([]Sch
 	return list, outward("listing schedules", err)
 }
 
-// Schedule returns the schedule of that name, or [ErrNotFound].
+// Schedule returns the schedule of that name, or [ErrNoSchedule].
 func (s *Store) Schedule(ctx context.Context, name string) (Schedule, error) {
 	list, err := s.schedules(ctx, ` WHERE name = $1 AND removed_at IS NULL`, name)
 	if err == nil && len(list) == 0 {
-		err = fmt.Errorf("schedule %s: %w", name, ErrNotFound)
+		err = fmt.Errorf("schedule %s: %w", name, ErrNoSchedule)
 	}
 	if err != nil {
 		return Schedule{}, err

@@ -13,7 +13,7 @@ type Chore struct {
 	Every time.Duration
 
 	// Due reports whether there is something to do. It is asked by every worker
-	// each time, so it must be cheap.
+	// each time, so it must be cheap. Nil means that there always is.
 	Due func(context.Context) (bool, error)
 	Do  func(context.Context) error
 }
@@ -36,10 +36,11 @@ func (w *Worker) keepDoing(ctx context.Context, c Chore) {
 }
 
 func (w *Worker) do(ctx context.Context, c Chore) error {
-	due, err := c.Due(ctx)
-	if err != nil || !due {
-		return err
+	if c.Due != nil {
+		if due, err := c.Due(ctx); err != nil || !due {
+			return err
+		}
 	}
-	_, err = w.store.Alone(ctx, c.Name, c.Do)
+	_, err := w.store.Alone(ctx, c.Name, c.Do)
 	return err
 }
