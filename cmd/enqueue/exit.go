@@ -108,6 +108,9 @@ func faultOf(err error) fault {
 	refused, isRefusal := errors.AsType[refusal](err)
 	dropped, isDropped := errors.AsType[*store.DroppedError](err)
 	_, isNotShown := errors.AsType[notShownError](err)
+	if stands, ok := standingFault(f, err); ok {
+		return stands
+	}
 	switch {
 	case isNotShown:
 		return set(exitUnreachable, "accepted_not_shown", "It goes on. To see it, repeat the same command: nothing is accepted twice.")
@@ -128,16 +131,8 @@ func faultOf(err error) fault {
 	case isDropped:
 		f.Message = dropped.Error()
 		return set(exitUsage, "job_dropped", "The months before are listed with: enqueue audit verify")
-	case errors.Is(err, store.ErrNoSchedule):
-		return set(exitUsage, "schedule_not_found", "Next: enqueue schedule list")
-	case errors.Is(err, store.ErrScheduleExists):
-		return set(exitUsage, "schedule_exists", "Remove it first, or take another name. Next: enqueue schedule list")
 	case errors.Is(err, store.ErrNotFound):
 		return set(exitUsage, "job_not_found", "Next: enqueue jobs")
-	case errors.Is(err, store.ErrHeld):
-		return set(exitGuard, codeHeld, "See why with \"enqueue status JOB\". To let it go on: enqueue release JOB --reason WHY; to drop it: enqueue cancel JOB")
-	case errors.Is(err, store.ErrFinished):
-		return set(exitUsage, "job_ended", "")
 	case errors.Is(err, tasks.ErrNothingToRetry):
 		f.Message = "no failed row fits; nothing was written or sent"
 		return set(exitRejected, "nothing_to_retry", "See with \"enqueue failures JOB\" what failed; --all takes rows along that a retry is not known to help.")
@@ -147,6 +142,24 @@ func faultOf(err error) fault {
 	default:
 		return unreachable(f, err)
 	}
+}
+
+// standingFault covers what makes no sense for a job or a schedule as it stands.
+func standingFault(f fault, err error) (_ fault, ok bool) {
+	switch {
+	case errors.Is(err, store.ErrHeld):
+		f.exit, f.Code = exitGuard, codeHeld
+		f.advice = "See why with \"enqueue status JOB\". To let it go on: enqueue release JOB --reason WHY; to drop it: enqueue cancel JOB"
+	case errors.Is(err, store.ErrFinished):
+		f.exit, f.Code = exitUsage, "job_ended"
+	case errors.Is(err, store.ErrNoSchedule):
+		f.exit, f.Code, f.advice = exitUsage, "schedule_not_found", "Next: enqueue schedule list"
+	case errors.Is(err, store.ErrScheduleExists):
+		f.exit, f.Code, f.advice = exitUsage, "schedule_exists", "Remove it first, or take another name. Next: enqueue schedule list"
+	default:
+		return f, false
+	}
+	return f, true
 }
 
 // unreachable covers what is wrong with the servers.

@@ -136,7 +136,7 @@ func (a *app) addSchedule(ctx context.Context, s scheduling) error {
 var scheduleName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
 
 // resolve judges what the command line gives, and fills in what it does not.
-func (s scheduling) resolve() (store.Schedule, error) {
+func (s *scheduling) resolve() (store.Schedule, error) {
 	n := s.schedule
 	if !scheduleName.MatchString(n.Name) {
 		return n, fmt.Errorf("%q is not a name for a schedule: use small letters, digits, dots and dashes", n.Name)
@@ -172,7 +172,7 @@ func (s scheduling) resolve() (store.Schedule, error) {
 }
 
 // kind finds out what the schedule does, which one flag says.
-func (s scheduling) kind(n *store.Schedule) error {
+func (s *scheduling) kind(n *store.Schedule) error {
 	named := 0
 	for _, of := range []struct {
 		kind store.ScheduleKind

@@ -21,7 +21,11 @@ func (a *app) settings(program config.Program) (config.Config, error) {
 	if program == config.Worker {
 		_, badSource := newSource(cfg)
 		_, badEndpoint := quickbi.New(cfg.Endpoint, quickbi.StaticCredentials(quickbi.Credentials{}), quickbi.Options{})
-		problems = append(problems,
+		inbox, badInbox := openInbox(cfg)
+		if inbox != nil {
+			_ = inbox.Close()
+		}
+		problems = append(problems, badInbox,
 			config.Blame("REDIS_URL", tasks.CheckRedisURL(cfg.RedisURL.Reveal())),
 			config.Blame("QUICKBI_ENDPOINT", badEndpoint), blameCredentials(cfg, badSource))
 	}

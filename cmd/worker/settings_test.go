@@ -14,7 +14,7 @@ import (
 // others.
 var wrong = map[string]string{
 	"DATABASE_URL": "postgres://u:s3cret@h:bad/x", "REDIS_URL": "redis://:s3cret@h:bad/0", "QUICKBI_ENDPOINT": "ftp://example.com",
-	"WORKER_LEASE": "soon", "WORKER_LISTEN": "nowhere", "WORKER_DRAIN": "1s", "QUICKBI_RATE": "fast", "QUICKBI_RATE_SMARTQAUTHORISE": "10/s",
+	"WORKER_LEASE": "soon", "WORKER_LISTEN": "nowhere", "WORKER_DRAIN": "1s", "QUICKBI_RATE": "fast", "QUICKBI_RATE_SMARTQAUTHORISE": "10/s", "WORKER_INBOX": "/no/such/folder",
 	"QUICKBI_CREDENTIALS": "credentials_uri", "ALIBABA_CLOUD_CREDENTIALS_URI": "s3cret",
 }
 
@@ -34,7 +34,7 @@ func TestAllWrongSettingsAreNamedAtOnce(t *testing.T) {
 
 	everything := []string{
 		"QUICKBI_RATE", "WORKER_LEASE", "WORKER_LISTEN", "ALIBABA_CLOUD_CREDENTIALS_URI", "WORKER_DRAIN", "QUICKBI_RATE_SMARTQAUTHORISE",
-		"DATABASE_URL", "REDIS_URL", "QUICKBI_ENDPOINT",
+		"DATABASE_URL", "WORKER_INBOX", "REDIS_URL", "QUICKBI_ENDPOINT",
 	}
 	needed := []string{"DATABASE_URL", "REDIS_URL", "ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET"}
 	for _, tt := range []struct {

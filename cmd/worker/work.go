@@ -60,27 +60,35 @@ func (a *app) work(ctx context.Context) error {
 		return a.stopped(ctx, err, log)
 	}
 
-	inbox, err := openInbox(cfg)
+	options := options(cfg)
+	options.Registry = registry
+	done, err := addChores(&options, cfg, stores, log)
 	if err != nil {
 		return err
 	}
-	if inbox != nil {
-		defer inbox.Close()
-	}
-	submitter := tasks.NewSubmitter(stores.db, tasks.NewQueue(stores.queue))
-	runner := schedule.NewRunner(stores.db, submitter, schedule.Options{
-		Inbox: inbox, Location: cfg.Location, Log: log,
-	})
-
-	options := options(cfg)
-	options.Registry = registry
-	options.Chores = append(options.Chores, runner.Chore(), events.NewApplier(stores.db, submitter, events.Options{
-		Name: options.Name, Location: cfg.Location, Log: log,
-	}).Chore())
+	defer done()
 	log.Info().Str("worker", options.Name).Str("listen", status.addr).Str("endpoint", cfg.Endpoint).
 		Stringer("rate", cfg.Rate).Msg("worker runs")
 	err = tasks.NewWorker(stores.db, stores.queue, client, log, options).Run(ctx)
 	return a.stopped(ctx, err, log)
+}
+
+// addChores adds what workers do beside tasks. The caller calls done once they do
+// it no more.
+func addChores(o *tasks.Options, cfg config.Config, stores stores, log zerolog.Logger) (done func(), err error) {
+	inbox, err := openInbox(cfg)
+	if err != nil {
+		return nil, err
+	}
+	submitter := tasks.NewSubmitter(stores.db, tasks.NewQueue(stores.queue))
+	schedules := schedule.NewRunner(stores.db, submitter, schedule.Options{Inbox: inbox, Location: cfg.Location, Log: log})
+	people := events.NewApplier(stores.db, submitter, events.Options{Name: o.Name, Location: cfg.Location, Log: log})
+	o.Chores = append(o.Chores, schedules.Chore(), people.Chore())
+	return func() {
+		if inbox != nil {
+			_ = inbox.Close()
+		}
+	}, nil
 }
 
 // openInbox opens the folder that schedules find their files in; nil if there is

@@ -54,12 +54,12 @@ func (s *sheet) csv() ([]byte, error) {
 	return out.Bytes(), w.Error()
 }
 
-// batch makes of a sheet what is submitted; nil where there is nothing.
+// batch makes of a sheet what is submitted; where there is nothing, errSettled.
 func (w *work) batch(in *store.RunInput, s *sheet, nothing string) (*intake.Batch, error) {
 	in.Why = s.why(nothing)
 	if len(s.rows) == 0 {
 		in.State = store.InputNothing
-		return nil, nil
+		return nil, errSettled
 	}
 	text, err := s.csv()
 	if err != nil {
@@ -69,50 +69,61 @@ func (w *work) batch(in *store.RunInput, s *sheet, nothing string) (*intake.Batc
 }
 
 // desired makes of the full list of who should have what the difference to what
-// is in force. It revokes only what the source of the schedule granted.
-func (w *work) desired(ctx context.Context, in *store.RunInput, list *intake.Batch, guards *store.Guards) (*intake.Batch, error) {
-	want := make(map[access.Pair]access.Terms, list.Total())
-	var order []access.Pair
-	today := w.today()
-	for _, row := range list.Rows() {
-		switch c := row.Change; {
-		case c.Operation != access.Grant:
-			return nil, w.reject(in, in.File+": a list of who should have what holds grants only", []intake.RowError{{
-				Line: row.Line, Column: "action", RowID: row.RowID, Code: "not_a_grant",
-				Message: "a list of who should have what holds grants only; leave out what is to be revoked",
-			}})
-		case !c.Terms.ExpiresOn.IsZero() && c.Terms.ExpiresOn.Before(today): // not desired any more
-		default:
-			if _, twice := want[c.Pair()]; !twice {
-				order = append(order, c.Pair())
-			}
-			want[c.Pair()] = c.Terms
-		}
+// is in force. It revokes only what the source of the schedule granted, and says
+// how much of that there is.
+func (w *work) desired(ctx context.Context, in *store.RunInput, list *intake.Batch) (batch *intake.Batch, its int, err error) {
+	want, order, err := w.wanted(in, list)
+	if err != nil {
+		return nil, 0, err
 	}
-	s := &sheet{today: today}
-	err := w.store.Granted(ctx, store.GrantedFilter{Location: w.options.Location}, func(g store.Granted) error {
+	s := &sheet{today: w.today()}
+	err = w.store.Granted(ctx, store.GrantedFilter{Location: w.options.Location}, func(g store.Granted) error {
 		terms, wanted := want[g.Pair]
-		its := grantedBy(g, w.run.Of.Source)
-		if its && g.MayHold() && g.State != store.Expired {
-			guards.RevokesOf++
+		revocable := g.MayHold() && g.State != store.Expired && grantedBy(g, w.run.Of.Source)
+		if revocable {
+			its++
 		}
 		switch {
 		case wanted && holds(g, terms):
 			delete(want, g.Pair)
-		case !wanted && its && g.MayHold() && g.State != store.Expired:
+		case !wanted && revocable:
 			s.add(access.Change{Operation: access.Revoke, Principal: g.Principal, Resource: g.Resource})
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	for _, pair := range order {
 		if terms, missing := want[pair]; missing {
 			s.add(access.Change{Operation: access.Grant, Principal: pair.Principal, Resource: pair.Resource, Terms: terms})
 		}
 	}
-	return w.batch(in, s, "everybody has what they should have")
+	batch, err = w.batch(in, s, "everybody has what they should have")
+	return batch, its, err
+}
+
+// wanted are the terms of each access of a list that has not ended by itself,
+// and their order.
+func (w *work) wanted(in *store.RunInput, list *intake.Batch) (want map[access.Pair]access.Terms, order []access.Pair, err error) {
+	const grantsOnly = "a list of who should have what holds grants only"
+	want = make(map[access.Pair]access.Terms, list.Total())
+	for _, row := range list.Rows() {
+		ends, pair := row.Change.Terms.ExpiresOn, row.Change.Pair()
+		if row.Change.Operation != access.Grant {
+			return nil, nil, w.reject(in, in.File+": "+grantsOnly, []intake.RowError{{
+				Line: row.Line, Column: "action", RowID: row.RowID, Code: "not_a_grant", Message: grantsOnly + "; leave out what is to be revoked",
+			}})
+		}
+		if !ends.IsZero() && ends.Before(w.today()) {
+			continue
+		}
+		if _, twice := want[pair]; !twice {
+			order = append(order, pair)
+		}
+		want[pair] = row.Change.Terms
+	}
+	return want, order, nil
 }
 
 // holds reports whether an access is in force under terms, or will be.

@@ -14,28 +14,28 @@ import (
 )
 
 // give submits rows as a source and has them carried out.
-func (w *world) give(source, csv string, refused ...string) string {
+func (w *world) give(source, csv string, refused ...string) {
 	w.t.Helper()
 	batch, err := intake.ReadCSV(strings.NewReader(csv), intake.Options{})
 	if err != nil || len(batch.Errors) > 0 {
 		w.t.Fatal(err, batch.Errors)
 	}
-	done, err := w.submitter.Submit(w.t.Context(), submit.Submission(batch, submit.Request{Source: source, RequestedBy: "tess", Lane: store.Normal}))
+	_, err = w.submitter.Submit(w.t.Context(), submit.Submission(batch, submit.Request{Source: source, RequestedBy: "tess", Lane: store.Normal}))
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	w.work(refused...)
-	return done.JobID
 }
 
 // each is a file of grants with an expiry each, "user-1 2099-12-31".
 func each(grants ...string) string {
-	out := rows("grant")
+	var out strings.Builder
+	out.WriteString(rows("grant"))
 	for _, g := range grants {
 		user, expiry, _ := strings.Cut(g, " ")
-		out += fmt.Sprintf("grant,%s,qa_resource,res,%s\n", user, expiry)
+		fmt.Fprintf(&out, "grant,%s,qa_resource,res,%s\n", user, expiry)
 	}
-	return out
+	return out.String()
 }
 
 func TestDesired(t *testing.T) {

@@ -32,14 +32,17 @@ func (w *work) file(ctx context.Context, in *store.RunInput) error {
 }
 
 // reject puts a file that cannot be submitted among the errors, with what is
-// wrong beside it.
+// wrong beside it. Unless that fails it returns errSettled.
 func (w *work) reject(in *store.RunInput, why string, problems []intake.RowError) error {
 	in.State, in.Why = store.InputRejected, why
 	box := w.inbox()
 	if err := box.write(box.place(errorsFolder, in.File)+".errors.csv", func(out io.Writer) error { return writeErrors(out, problems) }); err != nil {
 		return err
 	}
-	return box.put(errorsFolder, in.File)
+	if err := box.put(errorsFolder, in.File); err != nil {
+		return err
+	}
+	return errSettled
 }
 
 func writeErrors(out io.Writer, problems []intake.RowError) error {

@@ -7,13 +7,19 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/usher-bi/usher/internal/intake"
 	"github.com/usher-bi/usher/internal/store"
 	"github.com/usher-bi/usher/internal/submit"
 )
 
-// submit makes a job of what was picked up, and says in in what became of it. An
-// error means that nothing is known of that, and that it is to be repeated.
+// errSettled means that an input leads to no job, and says why itself.
+var errSettled = errors.New("the input is settled")
+
+// submit makes a job of what was picked up, and writes into the input what
+// became of it. An error means that nothing is known of that, and that it is to
+// be repeated.
 func (w *work) submit(ctx context.Context, in *store.RunInput) error {
 	known, err := w.store.JobOfKey(ctx, w.run.Of.Source, w.key(*in))
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -21,30 +27,46 @@ func (w *work) submit(ctx context.Context, in *store.RunInput) error {
 	}
 	var batch *intake.Batch
 	if w.takesFiles() {
-		if batch, err = w.read(in); err != nil || in.State == store.InputRejected {
-			return err
+		if batch, err = w.read(in); err != nil {
+			return unsettled(err)
 		}
 	}
 	if known.ID != "" { // it was submitted before, and nobody lived to write that down
 		in.State, in.Job = store.InputSubmitted, known.ID
 		return nil
 	}
-	guards := w.run.Of.Guards
+	batch, guards, err := w.derive(ctx, in, batch)
+	if err != nil {
+		return unsettled(err)
+	}
+	return w.accept(ctx, in, batch, guards)
+}
+
+// unsettled is err, unless that only says that the input is settled.
+func unsettled(err error) error {
+	if errors.Is(err, errSettled) {
+		return nil
+	}
+	return err
+}
+
+// derive makes of what was read what is submitted, and under which guards.
+func (w *work) derive(ctx context.Context, in *store.RunInput, read *intake.Batch) (batch *intake.Batch, guards store.Guards, err error) {
+	guards = w.run.Of.Guards
 	if w.takesFiles() {
 		if guards.Objections, err = w.objections(ctx, *in); err != nil {
-			return err
+			return nil, guards, err
 		}
 	}
 	switch w.run.Of.Kind {
 	case store.DesiredSchedule:
-		batch, err = w.desired(ctx, in, batch, &guards)
+		batch, guards.RevokesOf, err = w.desired(ctx, in, read)
 	case store.RenewSchedule:
 		batch, err = w.renewals(ctx, in)
+	default:
+		batch = read
 	}
-	if err != nil || batch == nil {
-		return err
-	}
-	return w.accept(ctx, in, batch, guards)
+	return batch, guards, err
 }
 
 func (w *work) accept(ctx context.Context, in *store.RunInput, batch *intake.Batch, guards store.Guards) error {
@@ -57,11 +79,11 @@ func (w *work) accept(ctx context.Context, in *store.RunInput, batch *intake.Bat
 		return err
 	}
 	in.State, in.Job = store.InputSubmitted, done.JobID
-	log := w.options.Log.Info()
+	level := zerolog.InfoLevel
 	if done.Held {
-		log = w.options.Log.Warn()
+		level = zerolog.WarnLevel
 	}
-	log.Str("schedule", s.Name).Time("slot", w.run.Slot).Str("job", done.JobID).Bool("held", done.Held).Msg("a schedule has submitted a job")
+	w.options.Log.WithLevel(level).Str("schedule", s.Name).Time("slot", w.run.Slot).Str("job", done.JobID).Bool("held", done.Held).Msg("a schedule has submitted a job")
 	return nil
 }
 
@@ -74,7 +96,7 @@ func (w *work) read(in *store.RunInput) (*intake.Batch, error) {
 			if box.wasRejected(in.File) { // and nobody lived to write that down
 				in.Why = in.File + ": what is wrong with it lies beside it"
 			}
-			return nil, nil
+			return nil, errSettled
 		}
 		return nil, err
 	}

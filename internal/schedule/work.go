@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/usher-bi/usher/internal/access"
 	"github.com/usher-bi/usher/internal/store"
 )
@@ -47,11 +49,11 @@ func (w *work) takesFiles() bool { return w.run.Of.Kind != store.RenewSchedule }
 
 // end ends the run.
 func (w *work) end(ctx context.Context, state store.RunState, why string) error {
-	level := w.options.Log.Info()
+	level := zerolog.InfoLevel
 	if state == store.RunRejected || state == store.RunMissing {
-		level = w.options.Log.Warn()
+		level = zerolog.WarnLevel
 	}
-	level.Str("schedule", w.run.Of.Name).Time("slot", w.run.Slot).Str("state", string(state)).Str("why", why).Msg("a run of a schedule has ended")
+	w.options.Log.WithLevel(level).Str("schedule", w.run.Of.Name).Time("slot", w.run.Slot).Str("state", string(state)).Str("why", why).Msg("a run of a schedule has ended")
 	w.run.State = state
 	return w.store.SetRun(ctx, w.run.RunRef, store.RunChange{State: state, Why: why, At: w.now})
 }

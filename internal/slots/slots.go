@@ -29,8 +29,8 @@ type Calendar struct {
 
 var parser = cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow)
 
-// Parse reads a cron expression of five fields (minute, hour, day of the month,
-// month, day of the week) and the name of a time zone. Where both days are
+// Parse reads a cron expression of five fields (minute, hour, day, month and
+// weekday) and the name of a time zone. Where day and weekday are both
 // restricted, either does, as ever in cron.
 func Parse(expression, zone string) (Calendar, error) {
 	fields := strings.Fields(expression)

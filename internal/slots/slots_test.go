@@ -52,7 +52,7 @@ func TestNext(t *testing.T) {
 	} {
 		calendar, at := parse(t, tt.cron, tt.zone), moment(t, tt.from)
 		var got []string
-		for range strings.Fields(tt.want) {
+		for range strings.FieldsSeq(tt.want) {
 			at = calendar.Next(at)
 			got = append(got, at.Format("01-02T15:04"))
 		}
@@ -92,9 +92,18 @@ func TestSlotsFollowEachOther(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	t.Parallel()
 	for _, tt := range [][2]string{
-		{"", "UTC"}, {"0 2 * *", "UTC"}, {"0 0 2 * * *", "UTC"}, {"@every 5s", "UTC"}, {"@daily", "UTC"}, {"60 2 * * *", "UTC"},
-		{"TZ=UTC 0 2 * *", "UTC"}, {"CRON_TZ=UTC 0 2 * * *", "UTC"}, {"0 0 30 2 *", "UTC"},
-		{"0 2 * * *", ""}, {"0 2 * * *", "Mars/Olympus"}, {"0 2 * * *", "Local"},
+		{"", "UTC"},
+		{"0 2 * *", "UTC"},
+		{"0 0 2 * * *", "UTC"},
+		{"@every 5s", "UTC"},
+		{"@daily", "UTC"},
+		{"60 2 * * *", "UTC"},
+		{"TZ=UTC 0 2 * *", "UTC"},
+		{"CRON_TZ=UTC 0 2 * * *", "UTC"},
+		{"0 0 30 2 *", "UTC"},
+		{"0 2 * * *", ""},
+		{"0 2 * * *", "Mars/Olympus"},
+		{"0 2 * * *", "Local"},
 	} {
 		if _, err := slots.Parse(tt[0], tt[1]); err == nil {
 			t.Errorf("Parse(%q, %q) is accepted", tt[0], tt[1])

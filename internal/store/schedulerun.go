@@ -157,7 +157,10 @@ func (s *Store) Runs(ctx context.Context, schedule int64, most int) ([]Run, erro
 func (s *Store) LastRuns(ctx context.Context) (map[int64]Run, error) {
 	runs, err := s.runs(ctx, `
 SELECT r.schedule_id, r.slot, r.manual, r.missed, r.state, r.why, r.started_at, r.ended_at
-FROM schedules s CROSS JOIN LATERAL (SELECT * FROM schedule_runs r WHERE r.schedule_id = s.id ORDER BY r.slot DESC LIMIT 1) r
+FROM schedules s CROSS JOIN LATERAL (
+    SELECT r.schedule_id, r.slot, r.manual, r.missed, r.state, r.why, r.started_at, r.ended_at
+    FROM schedule_runs r WHERE r.schedule_id = s.id ORDER BY r.slot DESC LIMIT 1
+) r
 WHERE s.removed_at IS NULL`)
 	last := map[int64]Run{}
 	for _, r := range runs {
