@@ -17,7 +17,7 @@ FROM (
 ) t
 WHERE j.id = t.job_id;
 
-CREATE INDEX jobs_of_source ON jobs (source, created_at) INCLUDE (revokes);
+CREATE INDEX jobs_by_source_and_time ON jobs (source, created_at) INCLUDE (revokes);
 
 -- What is to happen when. A file is named below the folder that workers are
 -- given, never by its place on their machine.
@@ -99,6 +99,6 @@ CREATE TABLE schedule_inputs (
 
 -- +goose Down
 DROP TABLE schedule_inputs, schedule_runs, schedules;
-DROP INDEX jobs_of_source;
+DROP INDEX jobs_by_source_and_time;
 ALTER TABLE jobs DROP COLUMN revokes;
 ALTER TABLE pauses DROP CONSTRAINT pauses_guards_hold_jobs, DROP COLUMN guard; -- what was held stays paused

@@ -18,6 +18,7 @@ import (
 // csvRequest is a file to submit and how.
 type csvRequest struct {
 	file        string // "-" for standard input
+	read        func(io.Reader, intake.Options) (*intake.Batch, error)
 	source      string
 	requestedBy string
 	reason      string
@@ -70,7 +71,7 @@ A job beyond the limits of --max-… or GUARD_MAX_… is accepted but held: noth
 it is sent before "enqueue release", and the command exits 7.`
 
 func (a *app) csvCommand() *cobra.Command {
-	r := csvRequest{source: "csv", requestedBy: a.User, lane: store.Normal}
+	r := csvRequest{source: "csv", requestedBy: a.User, lane: store.Normal, read: intake.Read}
 	cmd := &cobra.Command{
 		Use:   "csv FILE|-",
 		Short: "Submit a CSV file or an Excel workbook as a job",
@@ -90,6 +91,12 @@ func (a *app) csvCommand() *cobra.Command {
 			return a.csv(cmd.Context(), r)
 		},
 	}
+	r.register(cmd)
+	return cmd
+}
+
+// register adds the flags that say how to submit a file.
+func (r *csvRequest) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&r.source, "source", r.source, "`NAME` of where the rows come from")
 	flags.StringVar(&r.requestedBy, "requested-by", r.requestedBy, "`WHO` asks for it, for the audit")
@@ -105,9 +112,9 @@ func (a *app) csvCommand() *cobra.Command {
 	r.wait.register(cmd)
 	r.guards.register(cmd)
 	complete(cmd, "lane", store.Lanes())
-	return cmd
 }
 
+// csv submits the file of a request, whatever format it is in.
 func (a *app) csv(ctx context.Context, r csvRequest) error {
 	if err := checkTexts(r.source, r.requestedBy, r.reason, r.key); err != nil {
 		return err
@@ -165,7 +172,7 @@ func (a *app) readBatch(ctx context.Context, r csvRequest, o intake.Options) (*i
 	defer shown.close()
 	return readInput(ctx, a.Stdin, input[*intake.Batch]{name: r.file, parse: func(in io.ReadSeeker) (*intake.Batch, error) {
 		a.boundMemory(sizeOf(in))
-		return intake.Read(shown.reading(in), o)
+		return r.read(shown.reading(in), o)
 	}})
 }
 

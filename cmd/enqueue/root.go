@@ -166,7 +166,7 @@ func newRoot(a *app, text io.Writer) *cobra.Command {
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print exactly one JSON document on stdout, errors too")
 	root.Flags().BoolVar(&showVersion, "version", false, "print the version")
 	root.AddCommand(
-		a.csvCommand(), a.templateCommand(), a.jobsCommand(), a.statusCommand(), a.resultsCommand(),
+		a.csvCommand(), a.ndjsonCommand(), a.templateCommand(), a.jobsCommand(), a.statusCommand(), a.resultsCommand(),
 		a.failuresCommand(), a.retryCommand(), a.cancelCommand(), a.pauseCommand(), a.resumeCommand(), a.releaseCommand(), a.limitsCommand(),
 		a.scheduleCommand(), a.eventsCommand(), a.profilesCommand(), a.personCommand(), a.sharesCommand(), a.verifyCommand(), a.auditCommand(), a.versionCommand(),
 	)

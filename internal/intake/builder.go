@@ -58,10 +58,10 @@ type current struct {
 
 // add takes in one record. Its error means that the file is to be refused.
 func (b *builder) add(r record) error {
-	if !r.broken && blank(r.cells) {
+	if !r.broken && r.faults == nil && blank(r.cells) {
 		return nil
 	}
-	if !r.broken && isRemark(r.cells) {
+	if !r.broken && !r.exact && isRemark(r.cells) {
 		b.remarks.add(r.line)
 		return nil
 	}
@@ -78,6 +78,8 @@ func (b *builder) add(r record) error {
 	switch {
 	case r.broken:
 		problems = append(problems, b.quoteProblem(len(r.cells)))
+	case r.unread:
+		problems = append(problems, r.faults...)
 	case len(r.cells) < b.header.width, !blank(r.cells[b.header.width:]):
 		problems = append(problems, problem("", CodeWrongNumberOfCells,
 			"the row has %d cells and the header %d; quote a cell that holds the delimiter, and keep empty cells at the end", len(r.cells), b.header.width))

@@ -10,10 +10,14 @@ import (
 // [access.Change.Problems]. They are API: scripts switch on them.
 const (
 	CodeConflictingChange  = "conflicting_change"
+	CodeDuplicateField     = "duplicate_field" // of JSON
 	CodeDuplicateRowID     = "duplicate_row_id"
 	CodeFormula            = "formula_result"
 	CodeInvalidExpiry      = "invalid_expiry"
+	CodeInvalidJSON        = "invalid_json"
 	CodeInvalidRowID       = "invalid_row_id"
+	CodeInvalidText        = "invalid_text" // of JSON
+	CodeInvalidType        = "invalid_type" // of JSON
 	CodeMalformedQuotes    = "malformed_quotes"
 	CodeWrongNumberOfCells = "wrong_number_of_cells"
 )
@@ -30,7 +34,9 @@ const (
 	CodeNoSuchSheet     = "no_such_sheet"
 	CodeNotACSV         = "not_a_csv"
 	CodeNotAWorkbook    = "not_a_workbook"
+	CodeNotNDJSON       = "not_ndjson"
 	CodeNULByte         = "nul_byte"
+	CodeTooManyFields   = "too_many_fields"
 	CodeTooManyRows     = "too_many_rows"
 )
 

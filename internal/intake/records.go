@@ -54,12 +54,14 @@ type records struct {
 	err    error   // why no more records came, if not for the end of the text
 }
 
-// record is one record of a CSV text. Its cells hold until the next is read.
+// record is one record of a text. Its cells hold until the next is read.
 type record struct {
 	line   int
 	cells  []string
 	broken bool             // a quote is wrong; cells are those before it
-	faults []access.Problem // of cells that hold what no text can stand for; at most one a column
+	faults []access.Problem // of cells that hold what no text can stand for; of their columns no more is said
+	unread bool             // nothing but its faults is to be said of it
+	exact  bool             // a program wrote it: nothing in it is a remark
 }
 
 // newRecords reads a text from what is still needed of it.

@@ -1,0 +1,283 @@
+package intake
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/usher-bi/usher/internal/access"
+)
+
+// ReadNDJSON reads a file of one JSON object a line. The names of the fields are
+// those of the columns of a CSV file, in any case and order; each line may have
+// others. A field that is known must be a string, or null, which is the same as
+// none: a number would not come back as it was written. Fields without a meaning
+// are carried through, as JSON where they are no strings, and names that begin
+// with result__ are dropped.
+//
+// It is UTF-8, with or without a byte order mark. Everything else is as with
+// [ReadCSV], and so are the errors.
+func ReadNDJSON(r io.Reader, o Options) (*Batch, error) {
+	raw, err := readAll(r, cmp.Or(o.MaxBytes, DefaultMaxBytes))
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(raw)
+	body, encoding, err := jsonText(raw)
+	if err != nil {
+		return nil, err
+	}
+	if first := bytes.TrimLeft(body, jsonSpace); first[0] != '{' {
+		return nil, notNDJSON(first)
+	}
+	batch, err := readObjects(lines(body), o)
+	if err != nil {
+		return nil, err
+	}
+	batch.SHA256, batch.Encoding = hex.EncodeToString(sum[:]), encoding
+	return batch, nil
+}
+
+// jsonText returns a JSON text without its byte order mark.
+func jsonText(raw []byte) (body []byte, encoding string, err error) {
+	body, marked := bytes.CutPrefix(raw, []byte("\xef\xbb\xbf"))
+	encoding = encodingUTF8
+	if marked {
+		encoding = encodingUTF8BOM
+	}
+	switch {
+	case !utf8.Valid(body):
+		return nil, "", fileError(CodeInvalidEncoding, "line %d holds bytes that are not UTF-8; JSON is UTF-8",
+			1+bytes.Count(body[:invalidAt(body)], []byte{'\n'}))
+	case len(bytes.TrimSpace(body)) == 0:
+		return nil, "", fileError(CodeEmptyFile, "the file is empty")
+	}
+	return body, encoding, nil
+}
+
+// invalidAt returns where the first byte stands that is not UTF-8; there must be one.
+func invalidAt(body []byte) int {
+	at := 0
+	for {
+		r, size := utf8.DecodeRune(body[at:])
+		if r == utf8.RuneError && size <= 1 {
+			return at
+		}
+		at += size
+	}
+}
+
+// notNDJSON says what a file is instead.
+func notNDJSON(start []byte) *FileError {
+	switch {
+	case start[0] == '[':
+		return fileError(CodeNotNDJSON, "this is a JSON array; write one object a line, without brackets and commas around them")
+	default:
+		return fileError(CodeNotNDJSON, "the first line does not begin with {; write one JSON object a line, or submit a CSV file as CSV")
+	}
+}
+
+// object is one row as JSON. line is where it stands.
+type object struct {
+	line int
+	raw  []byte
+}
+
+// lines calls yield for each line that is not blank.
+func lines(body []byte) func(yield func(object) bool) {
+	return func(yield func(object) bool) {
+		rest := body
+		for line := 1; len(rest) > 0; line++ {
+			var text []byte
+			text, rest, _ = bytes.Cut(rest, []byte("\n"))
+			if text = bytes.Trim(text, jsonSpace); len(text) > 0 && !yield(object{line, text}) {
+				return
+			}
+		}
+	}
+}
+
+// readObjects makes a batch of objects, which it goes over twice: first for the
+// names, because what is written of a row has a place for each name that any row
+// has.
+func readObjects(objects func(func(object) bool), o Options) (*Batch, error) {
+	names := newFieldNames()
+	for obj := range objects {
+		if err := names.collect(obj); err != nil {
+			return nil, err
+		}
+	}
+	h, err := parseHeader(names.header())
+	if err != nil {
+		return nil, err
+	}
+	if o.DefaultExpiryDays > 0 {
+		h = h.with(colExpiresOn)
+	}
+	b := newBuilder(h, o)
+	for obj := range objects {
+		if err := b.add(names.record(obj)); err != nil {
+			return nil, err
+		}
+	}
+	return b.finish()
+}
+
+// mostNames bounds the names of all fields of a file, because each row has a
+// place for each.
+const mostNames = 200
+
+// fieldNames says in which place of a record a field goes.
+type fieldNames struct {
+	names  []string       // by place, as written at first
+	places map[string]int // by name as written
+	known  [numColumns]int
+	broken map[int]bool // lines that are no JSON objects
+	cells  []string     // of the current record; reused
+}
+
+func newFieldNames() *fieldNames {
+	n := &fieldNames{places: map[string]int{}, broken: map[int]bool{}}
+	for c := range n.known {
+		n.known[c] = -1
+	}
+	return n
+}
+
+// collect takes in the names of one row.
+func (n *fieldNames) collect(obj object) error {
+	if obj.raw[0] != '{' || !json.Valid(obj.raw) {
+		n.broken[obj.line] = true
+		return nil
+	}
+	for rest := string(obj.raw[1:]); ; {
+		m, after, ok := nextMember(rest)
+		if !ok {
+			return nil
+		}
+		rest = after
+		if _, known := n.places[m.name]; known || plainName(m.name) == "" {
+			continue
+		}
+		if err := n.place(strings.Clone(m.name)); err != nil {
+			return err
+		}
+	}
+}
+
+// place gives a name its place. Spellings of one column share theirs.
+func (n *fieldNames) place(name string) error {
+	c, known := columnOf(name)
+	if known && n.known[c] >= 0 {
+		n.places[name] = n.known[c]
+		return nil
+	}
+	if len(n.names) == mostNames {
+		return fileError(CodeTooManyFields, "the rows have more than %d different fields; leave out those that are not needed", mostNames)
+	}
+	n.places[name] = len(n.names)
+	if known {
+		n.known[c] = len(n.names)
+	}
+	n.names = append(n.names, name)
+	return nil
+}
+
+// header is the record that a CSV file of the same rows would begin with.
+func (n *fieldNames) header() []string {
+	for _, c := range required {
+		if n.known[c] < 0 {
+			n.known[c] = len(n.names)
+			n.names = append(n.names, c.String())
+		}
+	}
+	header := make([]string, len(n.names))
+	for i, name := range n.names {
+		header[i] = Neutralise(name)
+	}
+	return header
+}
+
+// record is the record that a CSV file would have of a row. What is wrong with
+// the JSON of it goes along.
+func (n *fieldNames) record(obj object) record {
+	n.cells = append(n.cells[:0], make([]string, len(n.names))...)
+	out := record{line: obj.line, cells: n.cells, exact: true}
+	if n.broken[obj.line] {
+		out.unread = true
+		out.faults = append(out.faults, problem("", CodeInvalidJSON, "this is not a JSON object; write one whole object, in one line"))
+		return out
+	}
+	seen := make([]bool, len(n.names))
+	for rest := string(obj.raw[1:]); ; {
+		m, after, ok := nextMember(rest)
+		if !ok {
+			break
+		}
+		rest = after
+		if bad := n.fill(seen, m); bad != nil {
+			out.faults = append(out.faults, *bad)
+		}
+	}
+	if out.faults == nil && blank(out.cells) {
+		out.unread = true
+		out.faults = append(out.faults, problem("", CodeInvalidJSON, "the object is empty; leave the line out"))
+	}
+	return out
+}
+
+// fill puts the value of a member into its place, unless that was seen before.
+func (n *fieldNames) fill(seen []bool, m member) *access.Problem {
+	at, named := n.places[m.name]
+	var bad access.Problem
+	switch {
+	case !named:
+		bad = problem("", CodeInvalidJSON, "a field has no name")
+		return &bad
+	case seen[at]:
+		bad = problem(n.column(at), CodeDuplicateField, "the row has the field %q twice; keep one", m.name)
+		return &bad
+	}
+	seen[at] = true
+	cell, problem := n.cell(at, m.raw)
+	n.cells[at] = Neutralise(cell)
+	return problem
+}
+
+// column is the canonical name of the column in a place, or the name as written.
+func (n *fieldNames) column(at int) string {
+	if c, ok := columnOf(n.names[at]); ok {
+		return c.String()
+	}
+	return n.names[at]
+}
+
+// cell is the value of the field in a place as text.
+func (n *fieldNames) cell(at int, raw string) (string, *access.Problem) {
+	name := n.column(at)
+	_, known := columnOf(name)
+	switch {
+	case raw == "null":
+		return "", nil
+	case raw[0] == '"':
+		text, sound := decodeString(raw)
+		if !sound {
+			p := problem(name, CodeInvalidText, "%q holds a NUL or half of a character, which cannot be kept; remove it", name)
+			return "", &p
+		}
+		return text, nil
+	case known:
+		p := problem(name, CodeInvalidType, "%q is %s; write it as a string, in quotes, so that nothing of it is lost", name, kindOf(raw))
+		return "", &p
+	case strings.Contains(raw, `\u`):
+		p := problem(name, CodeInvalidType, "%q is %s with escaped characters; write it as a string", name, kindOf(raw))
+		return "", &p
+	default:
+		return raw, nil
+	}
+}
