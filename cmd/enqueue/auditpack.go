@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/usher-bi/usher/internal/store"
+	"github.com/usher-bi/usher/internal/view"
 )
 
 // manifest says what is in a pack. Its JSON is API.
@@ -85,7 +86,7 @@ func (p *pack) sheet(name string, columns []string, each func(put func(...string
 		}
 		err = each(func(cells ...string) error {
 			rows++
-			return out.Write(neutralised(cells))
+			return out.Write(view.Neutralised(cells))
 		})
 		if err != nil {
 			return rows, err
@@ -151,7 +152,7 @@ func callCells(c store.AuditedCall) []string {
 	}
 }
 
-// exactTime is machineTime to the microsecond.
+// exactTime is view.MachineTime to the microsecond.
 func exactTime(t *time.Time) string {
 	if t == nil {
 		return ""

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/usher-bi/usher/internal/quickbi"
+	"github.com/usher-bi/usher/internal/view"
 )
 
 var update = flag.Bool("update", false, "write docs/codes.md anew")
@@ -56,7 +57,7 @@ func codesDocument() string {
 		"| API code | class | our code | what the product does | what to do | 如何处理 |\n| --- | --- | --- | --- | --- | --- |\n")
 	var rows, bare []string
 	for _, e := range quickbi.Catalogue() {
-		rest := fmt.Sprintf("| %s | `%s` | %s | %s | %s |\n", e.Class, e.Code, done[e.Class], hintFor(e.Code).en, hintFor(e.Code).zh)
+		rest := fmt.Sprintf("| %s | `%s` | %s | %s | %s |\n", e.Class, e.Code, done[e.Class], view.HintFor(e.Code).EN, view.HintFor(e.Code).ZH)
 		for _, apiCode := range e.APICodes {
 			mark := ""
 			if quickbi.MeaningOf(apiCode).MayBeCaller {
@@ -78,8 +79,9 @@ func codesDocument() string {
 	b.WriteString(strings.Join(bare, ""))
 	b.WriteString("\n## Codes of the product\n\nWhat it finds out itself. Rows that are refused before anything is sent say in their own message what to do.\n\n" +
 		"| our code | what to do | 如何处理 |\n| --- | --- | --- |\n")
-	for _, code := range slices.Sorted(maps.Keys(ownHints)) {
-		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", code, ownHints[code].en, ownHints[code].zh)
+	own := view.OwnHints()
+	for _, code := range slices.Sorted(maps.Keys(own)) {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", code, own[code].EN, own[code].ZH)
 	}
 	return b.String()
 }
@@ -106,21 +108,5 @@ func TestCodesDocument(t *testing.T) {
 				t.Errorf("%s: the hint %q breaks the table", e.Code, text)
 			}
 		}
-	}
-}
-
-func TestOwnHints(t *testing.T) {
-	t.Parallel()
-
-	for _, code := range []string{"member_with_other_role", "workspace_role_not_exist", "outcome_unknown", "not_applied", "duplicate_row"} {
-		if h := hintFor(code); h.en == correctIt.en || h.zh == correctIt.zh || h.en == "" || h.zh == "" {
-			t.Errorf("%s has the hint %+v", code, h)
-		}
-	}
-	if h := hintFor("expiry_in_the_past"); h != correctIt {
-		t.Errorf("a row that was never sent has the hint %+v", h)
-	}
-	if h := hintFor("work_not_exist"); h.en != quickbi.HintFor("work_not_exist") || h.zh != quickbi.HintZHFor("work_not_exist") {
-		t.Errorf("a code of the catalogue has the hint %+v", h)
 	}
 }

@@ -26,7 +26,7 @@ func (a *app) settings(program config.Program) (config.Config, error) {
 	if program != config.Offline {
 		problems = append(problems, config.Blame("DATABASE_URL", store.CheckURL(cfg.DatabaseURL.Reveal())))
 	}
-	if program == config.Enqueue {
+	if program == config.Enqueue || program == config.Serve {
 		problems = append(problems, config.Blame("REDIS_URL", tasks.CheckRedisURL(cfg.RedisURL.Reveal())))
 	}
 	return cfg, config.Join(problems...)

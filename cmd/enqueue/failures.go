@@ -8,20 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/usher-bi/usher/internal/store"
+	"github.com/usher-bi/usher/internal/view"
 )
-
-// failureGroup is a group of failures with what to do. Its JSON is API.
-type failureGroup struct {
-	store.FailureGroup
-
-	Hint   string `json:"hint"`
-	HintZH string `json:"hint_zh"`
-}
-
-// failuresDocument is what --json prints for the failures of a job.
-type failuresDocument struct {
-	Groups []failureGroup `json:"failure_groups"`
-}
 
 func (a *app) failuresCommand() *cobra.Command {
 	return &cobra.Command{
@@ -48,7 +36,7 @@ func (a *app) failures(ctx context.Context, id string) error {
 			return err
 		}
 		if a.json {
-			return a.emit(failuresDocument{Groups: withHints(groups)})
+			return a.emit(view.FailuresOf(groups))
 		}
 		if len(groups) == 0 {
 			a.sayf("No row of %s has failed; it is %s.", id, standing(job))
@@ -63,13 +51,4 @@ func (a *app) failures(ctx context.Context, id string) error {
 		a.next(slices.DeleteFunc(jobView{job: job, groups: groups}.next(), func(c string) bool { return c == "enqueue failures "+id })...)
 		return nil
 	})
-}
-
-func withHints(groups []store.FailureGroup) []failureGroup {
-	out := make([]failureGroup, len(groups))
-	for i, g := range groups {
-		h := hintFor(g.Code)
-		out[i] = failureGroup{FailureGroup: g, Hint: h.en, HintZH: h.zh}
-	}
-	return out
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/usher-bi/usher/internal/store"
+	"github.com/usher-bi/usher/internal/view"
 )
 
 func TestJobsAreListedInPages(t *testing.T) {
@@ -65,7 +66,7 @@ func TestFailuresAreGroupedByCause(t *testing.T) {
 	b := setup(t)
 	id := b.submit(threeRows + "d,grant,user-4,dataset,cube-1,2026-12-31\n")
 	b.work(refusing(map[string]store.Exception{"user-1": gone, "user-2": gone, "user-3": broken}))
-	document := decode[failuresDocument](t, b.run("failures", id, "--json").want(t, exitOK))
+	document := decode[view.Failures](t, b.run("failures", id, "--json").want(t, exitOK))
 	var got []string
 	for _, g := range document.Groups {
 		got = append(got, fmt.Sprint(g.Code, " ", g.APICode, " ", g.Count, " ", g.SampleLines, " retryable=", g.Retryable))

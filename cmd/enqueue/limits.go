@@ -14,17 +14,13 @@ import (
 	"github.com/usher-bi/usher/internal/config"
 	"github.com/usher-bi/usher/internal/store"
 	"github.com/usher-bi/usher/internal/tasks"
+	"github.com/usher-bi/usher/internal/view"
 )
-
-// limitsDocument is what --json prints for all limits. Its JSON is API.
-type limitsDocument struct {
-	Limits []limitView `json:"limits"`
-}
 
 // limitSetDocument is what --json prints when a limit was set or taken back. Its
 // JSON is API.
 type limitSetDocument struct {
-	limitView
+	view.Limit
 
 	Changed bool     `json:"changed"`
 	Was     *float64 `json:"was_per_second"`     // what an operator had set before
@@ -61,7 +57,7 @@ func (a *app) limits(ctx context.Context) error {
 		}
 		rates := outlook.Rates()
 		if a.json {
-			return a.emit(limitsDocument{Limits: limitViews(rates)})
+			return a.emit(view.LimitsDocument{Limits: view.Limits(rates)})
 		}
 		if err := a.printLimits(rates); err != nil {
 			return err

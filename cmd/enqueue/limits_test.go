@@ -12,6 +12,7 @@ import (
 	"github.com/usher-bi/usher/internal/limit"
 	"github.com/usher-bi/usher/internal/store"
 	"github.com/usher-bi/usher/internal/tasks"
+	"github.com/usher-bi/usher/internal/view"
 )
 
 // limitOf is what Redis knows of an action.
@@ -38,15 +39,15 @@ func (b *bench) alive() {
 }
 
 // limited is what "enqueue limits" says of an action.
-func (b *bench) limited(action access.Action) limitView {
+func (b *bench) limited(action access.Action) view.Limit {
 	b.t.Helper()
-	for _, v := range decode[limitsDocument](b.t, b.run("limits", "--json").want(b.t, exitOK)).Limits {
+	for _, v := range decode[view.LimitsDocument](b.t, b.run("limits", "--json").want(b.t, exitOK)).Limits {
 		if v.Action == action {
 			return v
 		}
 	}
 	b.t.Fatalf("%s is not among the limits", action)
-	return limitView{}
+	return view.Limit{}
 }
 
 func TestLimitIsSetForEveryoneAtOnce(t *testing.T) {
@@ -61,13 +62,13 @@ func TestLimitIsSetForEveryoneAtOnce(t *testing.T) {
 	if s := b.limitOf(access.SmartqAuthorize); !s.Overridden || s.Limit != 10 {
 		t.Errorf("Redis knows %+v, want a limit of 10", s)
 	}
-	view := b.limited(access.SmartqAuthorize)
+	shown := b.limited(access.SmartqAuthorize)
 	taken := true
-	want := limitView{
-		Action: access.SmartqAuthorize, Limit: 10, Set: &limitSet{By: "ops", Reason: "quota\x1b[2J", TakenUp: &taken},
-		Now: &limitNow{Allowed: 10, Waiting: map[store.Lane]int{store.Urgent: 0, store.Normal: 0, store.Bulk: 0}},
+	want := view.Limit{
+		Action: access.SmartqAuthorize, Limit: 10, Set: &view.LimitSet{By: "ops", Reason: "quota\x1b[2J", TakenUp: &taken},
+		Now: &view.LimitNow{Allowed: 10, Waiting: map[store.Lane]int{store.Urgent: 0, store.Normal: 0, store.Bulk: 0}},
 	}
-	if diff := cmp.Diff(want, view, cmpopts.IgnoreFields(limitSet{}, "At")); diff != "" {
+	if diff := cmp.Diff(want, shown, cmpopts.IgnoreFields(view.LimitSet{}, "At")); diff != "" {
 		t.Errorf("limit (-want +got):\n%s", diff)
 	}
 	if o := b.run("limits").want(t, exitOK); !strings.Contains(o.out, "10/s") || !strings.Contains(o.out, "ops, ") || strings.Contains(o.out, "\x1b") ||
@@ -98,26 +99,26 @@ func TestLimitIsSetWhileRedisIsAway(t *testing.T) {
 	if strings.Contains(o.err+o.out, "s3cret") {
 		t.Errorf("the password was printed:\n%s", o.err)
 	}
-	view := b.limited(access.AddShareReport)
-	if view.Limit != 5 || view.Now != nil || view.Set == nil || view.Set.TakenUp != nil {
-		t.Errorf("while Redis is away the limit is %+v", view)
+	shown := b.limited(access.AddShareReport)
+	if shown.Limit != 5 || shown.Now != nil || shown.Set == nil || shown.Set.TakenUp != nil {
+		t.Errorf("while Redis is away the limit is %+v", shown)
 	}
 	b.run("limits").want(t, exitOK).says(t, "Redis cannot be read")
 	document := decode[limitSetDocument](t, b.run("limits", "set", "AddShareReport", "6/s", "--json").want(t, exitOK))
-	if !document.Delayed || document.Limit != 6 || *document.Was != 5 {
+	if !document.Delayed || document.Limit.Limit != 6 || *document.Was != 5 {
 		t.Errorf("the document is %+v", document)
 	}
 
 	b.vars["REDIS_URL"] = here
-	if view := b.limited(access.AddShareReport); *view.Set.TakenUp {
-		t.Errorf("nobody told Redis, and the limit is %+v", view)
+	if shown := b.limited(access.AddShareReport); *shown.Set.TakenUp {
+		t.Errorf("nobody told Redis, and the limit is %+v", shown)
 	}
 	if o := b.run("limits").want(t, exitOK); !strings.Contains(o.out, "not taken up yet") {
 		t.Errorf("stdout is\n%s", o.out)
 	}
 	b.run("limits", "set", "AddShareReport", "6/s").want(t, exitOK) // once more tells it
-	if view := b.limited(access.AddShareReport); !*view.Set.TakenUp {
-		t.Errorf("Redis was told, and the limit is %+v", view)
+	if shown := b.limited(access.AddShareReport); !*shown.Set.TakenUp {
+		t.Errorf("Redis was told, and the limit is %+v", shown)
 	}
 }
 

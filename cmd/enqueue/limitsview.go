@@ -9,78 +9,17 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/usher-bi/usher/internal/access"
 	"github.com/usher-bi/usher/internal/store"
 	"github.com/usher-bi/usher/internal/tasks"
+	"github.com/usher-bi/usher/internal/view"
 )
-
-// limitView is the limit of an action. Its JSON is API.
-type limitView struct {
-	Action access.Action `json:"action"`
-	Limit  float64       `json:"limit_per_second"`
-	Set    *limitSet     `json:"set"` // null: it is what the workers are configured with
-	Now    *limitNow     `json:"now"` // null: Redis is away
-}
-
-// limitSet says who set a limit.
-type limitSet struct {
-	By      string    `json:"by"`
-	At      time.Time `json:"at"`
-	Reason  string    `json:"reason"`
-	TakenUp *bool     `json:"taken_up"` // by all workers; null: Redis is away
-}
-
-// limitNow is what all workers know.
-type limitNow struct {
-	Allowed float64            `json:"allowed_per_second"`
-	Frozen  float64            `json:"frozen_seconds"`
-	Waiting map[store.Lane]int `json:"waiting"`
-	Minute  lastMinute         `json:"last_minute"`
-}
-
-type lastMinute struct {
-	Sent      int     `json:"sent"`
-	Throttled int     `json:"throttled"`
-	Share     float64 `json:"throttled_share"` // of those sent
-	Used      float64 `json:"used_share"`      // sent, of what the limit allowed
-}
-
-func limitViews(rates []tasks.ActionRate) []limitView {
-	out := make([]limitView, 0, len(rates))
-	for _, r := range rates {
-		out = append(out, viewOf(r))
-	}
-	return out
-}
-
-func viewOf(r tasks.ActionRate) limitView {
-	v := limitView{Action: r.Action, Limit: r.Limit()}
-	if r.Overridden() {
-		v.Set = &limitSet{By: r.Set.Actor, At: r.Set.SetAt, Reason: r.Set.Reason}
-	}
-	s := r.State
-	if s == nil {
-		return v
-	}
-	if v.Set != nil {
-		v.Set.TakenUp = new(r.TakenUp())
-	}
-	v.Now = &limitNow{
-		Allowed: r.Allowed(), Frozen: s.FrozenFor.Seconds(), Waiting: map[store.Lane]int{},
-		Minute: lastMinute{Sent: s.Sent, Throttled: s.Throttled, Share: r.ThrottledShare(), Used: s.UsedShare},
-	}
-	for _, lane := range store.Lanes() {
-		v.Now.Waiting[lane] = r.WaitingIn(lane)
-	}
-	return v
-}
 
 // printLimits prints a table.
 func (a *app) printLimits(rates []tasks.ActionRate) error {
 	w := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "ACTION\tLIMIT\tSET BY\tALLOWED NOW\tWAITING\tSENT\tTHROTTLED\tUSED")
 	for _, r := range rates {
-		v := viewOf(r)
+		v := view.LimitOf(r)
 		fmt.Fprintf(w, "%s\t%s\t%s\t", v.Action, rateText(v.Limit), setText(v.Set))
 		if v.Now == nil {
 			fmt.Fprintln(w, "-\t-\t-\t-\t-")
@@ -100,7 +39,7 @@ func (a *app) printLimits(rates []tasks.ActionRate) error {
 }
 
 // setText says who set a limit, when and why.
-func setText(s *limitSet) string {
+func setText(s *view.LimitSet) string {
 	if s == nil {
 		return "configured"
 	}
@@ -114,7 +53,7 @@ func setText(s *limitSet) string {
 	return text
 }
 
-func allowedText(n limitNow) string {
+func allowedText(n view.LimitNow) string {
 	if n.Frozen > 0 {
 		return rateText(n.Allowed) + ", frozen for " + seconds(n.Frozen)
 	}
@@ -138,7 +77,7 @@ func queueText(waiting map[store.Lane]int) string {
 
 // rateLine says in a line how fast an action goes.
 func rateLine(r tasks.ActionRate) string {
-	v := viewOf(r)
+	v := view.LimitOf(r)
 	text := string(v.Action) + ": "
 	limit := rateText(v.Limit) + " (" + setText(v.Set) + ")"
 	if v.Now == nil {
@@ -178,7 +117,7 @@ type limitTold struct {
 // tellLimit says what was set and from when on it holds.
 func (a *app) tellLimit(t limitTold) error {
 	if a.json {
-		d := limitSetDocument{limitView: viewOf(t.rate), Changed: t.Changed, Delayed: t.delayed}
+		d := limitSetDocument{Limit: view.LimitOf(t.rate), Changed: t.Changed, Delayed: t.delayed}
 		if t.Was > 0 {
 			d.Was = &t.Was
 		}

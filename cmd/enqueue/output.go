@@ -9,19 +9,20 @@ import (
 	"unicode"
 
 	"github.com/usher-bi/usher/internal/store"
+	"github.com/usher-bi/usher/internal/view"
 )
 
 // jobDocument is what --json prints for a job. Its JSON is API.
 type jobDocument struct {
 	store.Job
 
-	Replayed *bool           `json:"replayed,omitempty"` // of commands that submit
-	Warnings *[]string       `json:"warnings,omitempty"` // of commands that submit
-	Changed  *bool           `json:"changed,omitempty"`  // of commands that pause, resume and cancel
-	Paused   []store.Pause   `json:"paused,omitempty"`   // what keeps it, or tasks of it, from being sent
-	Stopped  []stoppedAction `json:"stopped_actions,omitempty"`
-	Limits   []limitView     `json:"limits,omitempty"` // of the actions that it still needs
-	Error    *fault          `json:"error,omitempty"`  // why following ended before the job did
+	Replayed *bool                `json:"replayed,omitempty"` // of commands that submit
+	Warnings *[]string            `json:"warnings,omitempty"` // of commands that submit
+	Changed  *bool                `json:"changed,omitempty"`  // of commands that pause, resume and cancel
+	Paused   []store.Pause        `json:"paused,omitempty"`   // what keeps it, or tasks of it, from being sent
+	Stopped  []view.StoppedAction `json:"stopped_actions,omitempty"`
+	Limits   []view.Limit         `json:"limits,omitempty"` // of the actions that it still needs
+	Error    *fault               `json:"error,omitempty"`  // why following ended before the job did
 }
 
 // emit prints the one JSON document of a command.

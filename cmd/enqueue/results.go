@@ -3,11 +3,15 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
+	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
 
+	"github.com/usher-bi/usher/internal/intake/xlsx"
 	"github.com/usher-bi/usher/internal/store"
+	"github.com/usher-bi/usher/internal/view"
 )
 
 // resultsRequest is which results to write where.
@@ -53,15 +57,15 @@ func (a *app) results(ctx context.Context, r resultsRequest) error {
 		if err != nil {
 			return err
 		}
-		res := results{store: st, request: r, header: header}
+		res := view.Results{Store: st, JobID: r.job, Header: header, Statuses: r.statuses}
 		switch {
 		case r.file != "" && r.file != "-":
-			return a.resultsFile(ctx, res)
+			return a.resultsFile(ctx, res, r.file)
 		case a.json:
 			return a.resultsJSON(ctx, res)
 		}
 		out := bufio.NewWriter(a.Stdout)
-		if _, err := res.writeCSV(ctx, out); err != nil {
+		if _, err := res.WriteCSV(ctx, out); err != nil {
 			return err
 		}
 		if err := out.Flush(); err != nil {
@@ -77,17 +81,19 @@ const byteOrderMark = "\ufeff"
 
 // resultsFile writes a file that is there whole or not at all, a workbook if its
 // name says so.
-func (a *app) resultsFile(ctx context.Context, res results) error {
-	rows, file := 0, res.request.file
+func (a *app) resultsFile(ctx context.Context, res view.Results, file string) error {
+	rows := 0
 	err := replaceFile(file, func(w io.Writer) (err error) {
 		if formatOf(file) == formatXLSX {
-			rows, err = res.writeXLSX(ctx, w)
+			if rows, err = res.WriteXLSX(ctx, w); errors.Is(err, xlsx.ErrTooManyRows) || errors.Is(err, xlsx.ErrTextTooLong) {
+				err = usageError{err: fmt.Errorf("the results do not fit into a workbook: %w; write CSV instead, for example with -o results.csv", err)}
+			}
 			return err
 		}
 		if _, err := io.WriteString(w, byteOrderMark); err != nil {
 			return err
 		}
-		rows, err = res.writeCSV(ctx, w)
+		rows, err = res.WriteCSV(ctx, w)
 		return err
 	})
 	if err != nil {
@@ -97,6 +103,6 @@ func (a *app) resultsFile(ctx context.Context, res results) error {
 		return a.emit(map[string]any{"file": file, "rows": rows})
 	}
 	a.sayf("Wrote %s to %s.", plural(rows, "row"), printable(file))
-	a.next("enqueue csv "+shellWord(file)+" --dry-run", "enqueue failures "+res.request.job)
+	a.next("enqueue csv "+shellWord(file)+" --dry-run", "enqueue failures "+res.JobID)
 	return nil
 }

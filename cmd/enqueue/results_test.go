@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/usher-bi/usher/internal/store"
+	"github.com/usher-bi/usher/internal/view"
 )
 
 // awkward holds what spreadsheets and importers stumble over.
@@ -49,7 +50,7 @@ func TestResultsKeepTheInputAndAddWhatBecameOfIt(t *testing.T) {
 	id := b.submit(awkward)
 	b.work(refusing(map[string]store.Exception{"u2": gone}))
 	got := parseCSV(t, b.run("results", id).want(t, exitOK).out)
-	header := append([]string{"Row_ID", "ACTION", "user_id", "resource_type", "resource_id", "expires_on", "Name", "'+note", "reason"}, resultColumns...)
+	header := append([]string{"Row_ID", "ACTION", "user_id", "resource_type", "resource_id", "expires_on", "Name", "'+note", "reason"}, view.ResultColumns()...)
 	if diff := cmp.Diff(header, got[0]); diff != "" {
 		t.Errorf("header (-want +got):\n%s", diff)
 	}
@@ -209,9 +210,9 @@ func TestResultsAsJSON(t *testing.T) {
 	id := b.submit(awkward)
 	b.work(refusing(map[string]store.Exception{"u2": gone}))
 	type document struct {
-		JobID   string           `json:"job_id"`
-		Header  []string         `json:"header"`
-		Results []resultDocument `json:"results"`
+		JobID   string        `json:"job_id"`
+		Header  []string      `json:"header"`
+		Results []view.Result `json:"results"`
 	}
 	all := decode[document](t, b.run("results", id, "--json").want(t, exitOK))
 	if len(all.Results) != 3 || all.JobID != id || len(all.Header) != 9 {
@@ -233,7 +234,7 @@ func TestResultsSayInTheDocumentThatTheyBrokeOff(t *testing.T) {
 	id := b.submit(threeRows)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	st := results{store: b.store, request: resultsRequest{job: id}, header: []string{"action"}}
+	st := view.Results{Store: b.store, JobID: id, Header: []string{"action"}}
 	var out strings.Builder
 	a := &app{env: env{Stdout: &out}, json: true}
 	cancel()
@@ -241,8 +242,8 @@ func TestResultsSayInTheDocumentThatTheyBrokeOff(t *testing.T) {
 		t.Errorf("error is %v", err)
 	}
 	got := decode[struct {
-		Results []resultDocument `json:"results"`
-		Error   fault            `json:"error"`
+		Results []view.Result `json:"results"`
+		Error   fault         `json:"error"`
 	}](t, outcome{out: out.String()})
 	if got.Error.Code != "interrupted" {
 		t.Errorf("the document is %s", out.String())

@@ -11,6 +11,7 @@ import (
 
 	"github.com/usher-bi/usher/internal/store"
 	"github.com/usher-bi/usher/internal/tasks"
+	"github.com/usher-bi/usher/internal/view"
 )
 
 // shareColumns are the columns of exported works, named as in their JSON. They
@@ -132,7 +133,7 @@ func (e sharesExport) writeCSV(ctx context.Context, w io.Writer) (rows int, err 
 	}
 	err = e.lookout.Store.SharedWorks(ctx, e.job.ID, func(s store.SharedWork) error {
 		rows++
-		return out.Write(neutralised([]string{
+		return out.Write(view.Neutralised([]string{
 			s.UserID, s.WorksID, s.WorkName, s.WorkType, s.Status, s.ThirdPartAuthFlag, s.SecurityLevel, s.Description,
 			s.WorkspaceID, s.WorkspaceName, s.OwnerID, s.OwnerName, s.ModifyName, instant(s.CreateTime), instant(s.ModifyTime),
 			s.DirectoryID, s.DirectoryName, s.DirectoryPathID, s.DirectoryPathName, instant(&s.ReadAt),
@@ -183,8 +184,8 @@ func eachUnread(ctx context.Context, st *store.Store, job string, yield func(unr
 			APICode: r.APICode, RequestID: r.RequestID,
 		}
 		if r.Code != "" {
-			h := hintFor(r.Code)
-			u.Hint, u.HintZH = h.en, h.zh
+			h := view.HintFor(r.Code)
+			u.Hint, u.HintZH = h.EN, h.ZH
 		}
 		return yield(u)
 	})

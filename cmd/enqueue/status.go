@@ -6,8 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/usher-bi/usher/internal/store"
 	"github.com/usher-bi/usher/internal/tasks"
+	"github.com/usher-bi/usher/internal/view"
 )
 
 func (a *app) statusCommand() *cobra.Command {
@@ -59,8 +59,8 @@ func (a *app) show(ctx context.Context, f followed) error {
 	}
 	if a.json {
 		f.document.Paused = v.paused
-		f.document.Stopped = stoppedActions(v.stopped)
-		f.document.Limits = limitViews(v.rates)
+		f.document.Stopped = view.Stopped(v.stopped)
+		f.document.Limits = view.Limits(v.rates)
 		return a.emit(f.document)
 	}
 	if v.groups, err = f.lookout.Store.FailureGroups(ctx, v.job.ID); err != nil {
@@ -78,21 +78,4 @@ func (a *app) show(ctx context.Context, f followed) error {
 	}
 	a.next(v.next()...)
 	return nil
-}
-
-// stoppedAction is an action that is stopped, with what to do. Its JSON is API.
-type stoppedAction struct {
-	store.Stop
-
-	Hint   string `json:"hint"`
-	HintZH string `json:"hint_zh"`
-}
-
-func stoppedActions(stops []store.Stop) []stoppedAction {
-	out := make([]stoppedAction, 0, len(stops)) // omitted where it is empty
-	for _, s := range stops {
-		h := hintFor(s.Code)
-		out = append(out, stoppedAction{Stop: s, Hint: h.en, HintZH: h.zh})
-	}
-	return out
 }

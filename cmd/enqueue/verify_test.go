@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/usher-bi/usher/internal/store"
+	"github.com/usher-bi/usher/internal/view"
 )
 
 const workRows = `row_id,action,principal,principal_type,resource_type,resource_id,role,expires_on
@@ -63,7 +64,7 @@ func TestVerifyComparesAJobWithQuickBI(t *testing.T) {
 	if got := b.job(id).Counts; got.Unknown != 0 || got.Failed != 1 || got.Succeeded != 8 {
 		t.Errorf("counts are %+v", got)
 	}
-	groups := decode[failuresDocument](t, b.run("failures", id, "--json").want(t, exitOK)).Groups
+	groups := decode[view.Failures](t, b.run("failures", id, "--json").want(t, exitOK)).Groups
 	if len(groups) != 1 || groups[0].Code != "not_applied" || !strings.HasPrefix(groups[0].Hint, "Retry: ") {
 		t.Errorf("failures are %+v", groups)
 	}

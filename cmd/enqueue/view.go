@@ -11,6 +11,7 @@ import (
 
 	"github.com/usher-bi/usher/internal/store"
 	"github.com/usher-bi/usher/internal/tasks"
+	"github.com/usher-bi/usher/internal/view"
 )
 
 // standing is a job's status and outcome in one breath: "completed" alone says
@@ -193,7 +194,7 @@ func (v jobView) next() []string {
 		"enqueue failures " + j.ID,
 		"enqueue results " + j.ID + " --status failed,unknown -o failed.csv",
 	}
-	if slices.ContainsFunc(v.groups, func(g store.FailureGroup) bool { return g.Code == codeOutcomeUnknown }) {
+	if slices.ContainsFunc(v.groups, func(g store.FailureGroup) bool { return g.Code == view.CodeOutcomeUnknown }) {
 		commands = append(commands, "enqueue verify "+j.ID)
 	}
 	for _, g := range v.groups {

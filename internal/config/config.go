@@ -58,9 +58,16 @@ type Config struct {
 	WorkerListen  string
 	EnqueueListen string
 	MaxRows       int // of one job
-	LogLevel      string
-	LogFormat     string
-	Location      *time.Location // where a day ends for Quick BI
+
+	TLSCert    string        // a file, for enqueue serve; "" for no TLS
+	TLSKey     string        // likewise
+	MaxBytes   int64         // of a body, inflated
+	MaxBacklog int           // tasks that wait, before all but urgent jobs are refused
+	TokenRate  Rate          // requests of each token
+	ServeDrain time.Duration // requests under way may finish within that on SIGTERM
+	LogLevel   string
+	LogFormat  string
+	Location   *time.Location // where a day ends for Quick BI
 }
 
 // RateOf returns the rate of one action.
@@ -81,6 +88,7 @@ const (
 	Migrate                    // needs Postgres
 	Query                      // needs Postgres: commands that read or cancel jobs
 	Offline                    // needs nothing: dry runs and help
+	Serve                      // needs Postgres and Redis: the HTTP intake
 )
 
 // Load reads the settings that program uses. lookup is os.Getenv in programs.
@@ -93,7 +101,7 @@ func Load(program Program, lookup func(string) string, environ []string) (Config
 	if program != Offline {
 		c.DatabaseURL = r.server("DATABASE_URL", "the Postgres to keep jobs in, e.g. postgres://usher@localhost/usher", "postgres", "postgresql")
 	}
-	if program == Worker || program == Enqueue {
+	if program == Worker || program == Enqueue || program == Serve {
 		c.RedisURL = r.server("REDIS_URL", "the Redis to queue in, e.g. redis://localhost:6379/0", "redis", "rediss", "redis-socket", "unix", "redis-sentinel")
 	}
 	c.Rate = r.rate("QUICKBI_RATE", r.text("QUICKBI_RATE"))
@@ -105,8 +113,12 @@ func Load(program Program, lookup func(string) string, environ []string) (Config
 	c.Location = r.location("QUICKBI_TIMEZONE")
 	c.LogLevel = r.oneOf("LOG_LEVEL", "trace", "debug", "info", "warn", "error")
 	c.LogFormat = r.oneOf("LOG_FORMAT", "auto", "json", "console")
-	if program == Worker {
+	switch program {
+	case Worker:
 		r.worker(&c)
+	case Serve:
+		r.serve(&c)
+	default:
 	}
 	return c, errors.Join(r.problems...)
 }
@@ -143,6 +155,19 @@ func (r *reader) worker(c *Config) {
 
 // mostRows is more than anybody has, and fewer than can be counted.
 const mostRows = 100_000_000
+
+// serve reads what only the HTTP intake uses.
+func (r *reader) serve(c *Config) {
+	c.EnqueueListen = r.address("ENQUEUE_LISTEN")
+	c.TLSCert, c.TLSKey = r.text("ENQUEUE_TLS_CERT"), r.text("ENQUEUE_TLS_KEY")
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		r.problem("ENQUEUE_TLS_CERT", "set it and ENQUEUE_TLS_KEY, or neither")
+	}
+	c.MaxBytes = r.mebibytes("ENQUEUE_MAX_BODY")
+	c.MaxBacklog = r.number("ENQUEUE_MAX_BACKLOG", 1_000_000_000)
+	c.TokenRate = r.rate("ENQUEUE_TOKEN_RATE", r.text("ENQUEUE_TOKEN_RATE"))
+	c.ServeDrain = r.duration("ENQUEUE_DRAIN")
+}
 
 // aliveLeast leaves room for the beats of a busy worker.
 const aliveLeast = 2 * time.Second

@@ -54,6 +54,12 @@ func Settings() []Setting {
 		{"WORKER_PROBE_MOST", "15m", "the longest time between two probes"},
 		{"ENQUEUE_LISTEN", "127.0.0.1:8080", "of enqueue serve"},
 		{"ENQUEUE_MAX_ROWS", "5000000", "rows of one job; memory grows with them, by some 250 MB for a million"},
+		{"ENQUEUE_TLS_CERT", "", "PEM file of enqueue serve's certificate; without one it speaks plain HTTP, for a proxy or loopback"},
+		{"ENQUEUE_TLS_KEY", "", "PEM file of that certificate's key"},
+		{"ENQUEUE_MAX_BODY", "256MiB", "of a submission over HTTP, inflated"},
+		{"ENQUEUE_MAX_BACKLOG", "2000000", "tasks that wait; beyond it all but urgent jobs are refused over HTTP"},
+		{"ENQUEUE_TOKEN_RATE", "300/s", "requests of each token, to one enqueue serve"},
+		{"ENQUEUE_DRAIN", "25s", "on SIGTERM, requests under way may finish within that"},
 		{"LOG_LEVEL", "info", "trace, debug, info, warn, error"},
 		{"LOG_FORMAT", "auto", "json, console, or auto: console on a terminal"},
 	}
@@ -115,6 +121,17 @@ func (r *reader) number(name string, most int) int {
 		r.problem(name, fmt.Sprintf("%q is not a number from 1 to %d", v, most))
 	}
 	return n
+}
+
+// mebibytes reads a size in whole mebibytes, as bytes.
+func (r *reader) mebibytes(name string) int64 {
+	const most = 4096
+	v := r.text(name)
+	n, err := strconv.ParseInt(strings.TrimSuffix(v, "MiB"), 10, 64)
+	if err != nil || n < 1 || n > most || !strings.HasSuffix(v, "MiB") {
+		r.problem(name, fmt.Sprintf("%q is not a size from 1MiB to %dMiB", v, most))
+	}
+	return n << 20
 }
 
 // countOrAuto is like count, and 0 for auto.

@@ -10,6 +10,7 @@ import (
 	"github.com/usher-bi/usher/internal/access"
 	"github.com/usher-bi/usher/internal/intake"
 	"github.com/usher-bi/usher/internal/store"
+	"github.com/usher-bi/usher/internal/view"
 )
 
 // sheet is rows that were found, written as a file would hold them.
@@ -45,7 +46,7 @@ func (s *sheet) csv() ([]byte, error) {
 	w := csv.NewWriter(&out)
 	_ = w.Write([]string{"action", "principal", "principal_type", "resource_type", "resource_id", "role", "expires_on"}) // Error tells
 	for _, c := range s.rows {
-		_ = w.Write(neutralised([]string{
+		_ = w.Write(view.Neutralised([]string{
 			string(c.Operation), c.Principal.ID, string(c.Principal.Type), string(c.Resource.Type), c.Resource.ID,
 			c.Terms.Role, c.Terms.ExpiresOn.String(),
 		}))

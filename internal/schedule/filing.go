@@ -6,10 +6,10 @@ import (
 	"errors"
 	"io"
 	"strconv"
-	"time"
 
 	"github.com/usher-bi/usher/internal/intake"
 	"github.com/usher-bi/usher/internal/store"
+	"github.com/usher-bi/usher/internal/view"
 )
 
 // file files an input whose end has come, and says so in it.
@@ -49,7 +49,7 @@ func writeErrors(out io.Writer, problems []intake.RowError) error {
 	w := csv.NewWriter(out)
 	_ = w.Write([]string{"line", "column", "row_id", "code", "message"}) // Error tells
 	for _, p := range problems {
-		_ = w.Write(neutralised([]string{strconv.Itoa(p.Line), p.Column, p.RowID, p.Code, p.Message}))
+		_ = w.Write(view.Neutralised([]string{strconv.Itoa(p.Line), p.Column, p.RowID, p.Code, p.Message}))
 	}
 	w.Flush()
 	return w.Error()
@@ -85,34 +85,6 @@ func (w *work) writeResults(ctx context.Context, out io.Writer, job string) erro
 	if err != nil {
 		return err
 	}
-	file, layout := csv.NewWriter(out), intake.LayoutOf(header)
-	_ = file.Write(neutralised(append(append([]string{}, header...), "result__line", "result__status", "result__code", "result__message",
-		"result__retryable", "result__attempts", "result__api_code", "result__request_id", "result__finished_at", "result__job_id")))
-	var cells []string
-	err = w.store.Results(ctx, job, nil, func(res store.Result) error {
-		ended := ""
-		if res.FinishedAt != nil {
-			ended = res.FinishedAt.UTC().Format(time.RFC3339)
-		}
-		cells = layout.AppendCells(cells[:0], intake.Row{
-			Line: res.Line, RowID: res.RowID, Change: res.Change, Reason: res.Reason, Ticket: res.Ticket, Cells: res.Cells,
-		})
-		cells = append(cells, strconv.Itoa(res.Line), string(res.Status), res.Code, res.Message, strconv.FormatBool(res.Retryable),
-			strconv.Itoa(res.Attempts), res.APICode, res.RequestID, ended, job)
-		return file.Write(neutralised(cells))
-	})
-	if err != nil {
-		return err
-	}
-	file.Flush()
-	return file.Error()
-}
-
-// neutralised changes cells in place so that no spreadsheet takes one for a
-// formula.
-func neutralised(cells []string) []string {
-	for i, cell := range cells {
-		cells[i] = intake.Neutralise(cell)
-	}
-	return cells
+	_, err = view.Results{Store: w.store, JobID: job, Header: header}.WriteCSV(ctx, out)
+	return err
 }

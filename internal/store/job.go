@@ -166,6 +166,7 @@ type NewJob struct {
 	ParentID       string   // ULID of the job that this one retries or reads for; "" for none
 	Retry          bool     // takes the place of its parent in the order between jobs
 	UpdateRole     bool     // members of a workspace whose role differs are given the new one
+	Token          string   // by which it came in, for the audit; "" for none
 	Header         []string // the input's columns, as written
 	Input          Input
 	Guards         Guards              // beyond which it is held

@@ -41,7 +41,7 @@ func (r relation) rights() string {
 		return "SELECT ON"
 	case r.appendOnly, r.name == "shared_works", r.name == "verifications":
 		return "SELECT, INSERT ON"
-	case r.name == "jobs", r.name == "tasks", r.name == "sealed_counts", r.name == "limits", r.name == "person_events":
+	case r.name == "jobs", r.name == "tasks", r.name == "sealed_counts", r.name == "limits", r.name == "person_events", r.name == "tokens":
 		return "SELECT, INSERT, UPDATE ON"
 	default: // what stands for the present only
 		return "SELECT, INSERT, UPDATE, DELETE ON"

@@ -69,11 +69,15 @@ func (s *Store) CreateJob(ctx context.Context, job NewJob) (Created, error) {
 				return fmt.Errorf("counting revokes: %w", err)
 			}
 		}
-		err = writeAudit(ctx, tx, AuditEvent{Actor: job.RequestedBy, Event: EventSubmitted, Job: created.Number, Detail: map[string]any{
+		detail := map[string]any{
 			"source": job.Source, "reason": job.Reason, "rows": job.Changes.Len, "tasks": job.Tasks.Len,
 			"idempotency_key": job.IdempotencyKey, "input_sha256": job.Input.SHA256, "parent": job.ParentID,
 			"id": created.ID, "accepted_at": acceptedAt, "changes_sha256": changes,
-		}})
+		}
+		if job.Token != "" {
+			detail["token"] = job.Token
+		}
+		err = writeAudit(ctx, tx, AuditEvent{Actor: job.RequestedBy, Event: EventSubmitted, Job: created.Number, Detail: detail})
 		if err != nil {
 			return err
 		}
@@ -259,6 +263,9 @@ const (
 
 	eventLimitSet   = "limit.set"
 	eventLimitReset = "limit.reset"
+
+	eventTokenAdded   = "token.added"
+	eventTokenRevoked = "token.revoked"
 )
 
 // AuditEvent is one fact for the auditor. Job and Task of 0 mean none.

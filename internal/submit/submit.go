@@ -21,6 +21,7 @@ type Request struct {
 	Lane        store.Lane
 	UpdateRole  bool         // members of a workspace whose role differs are given the new one
 	Guards      store.Guards // beyond which the job is held
+	Token       string       // by which it came in, for the audit; "" for none
 }
 
 // Submission makes of a batch what the submitter takes. Bad rows and repeats
@@ -28,7 +29,7 @@ type Request struct {
 func Submission(b *intake.Batch, r Request) tasks.Submission {
 	return tasks.Submission{
 		Source: r.Source, RequestedBy: r.RequestedBy, Reason: r.Reason, Lane: r.Lane, Key: r.Key,
-		UpdateRole: r.UpdateRole, Guards: r.Guards, Fingerprint: fingerprint(b, r), Header: b.Header,
+		UpdateRole: r.UpdateRole, Guards: r.Guards, Token: r.Token, Fingerprint: fingerprint(b, r), Header: b.Header,
 		Input: store.Input{SHA256: b.SHA256, Rows: b.Total(), Encoding: b.Encoding, Delimiter: b.Delimiter},
 		Rows:  rows{b},
 	}

@@ -75,7 +75,7 @@ func (p planned) job() store.NewJob {
 	sub := p.sub
 	job := store.NewJob{
 		Source: sub.Source, RequestedBy: sub.RequestedBy, Reason: sub.Reason, Lane: sub.Lane,
-		IdempotencyKey: sub.Key, Fingerprint: sub.Fingerprint, ParentID: sub.ParentID, Retry: sub.Retry, UpdateRole: sub.UpdateRole,
+		IdempotencyKey: sub.Key, Fingerprint: sub.Fingerprint, ParentID: sub.ParentID, Retry: sub.Retry, UpdateRole: sub.UpdateRole, Token: sub.Token,
 		Guards: sub.Guards, Header: sub.Header, Input: sub.Input,
 		Tasks:    store.Sequence[store.NewTask]{Len: p.tasks.Len(), All: p.newTasks},
 		Changes:  store.Sequence[store.NewChange]{Len: p.rows, All: p.newChanges},

@@ -23,6 +23,7 @@ type Submission struct {
 	ParentID    string // ULID of the job that this one retries or reads for; "" for none
 	Retry       bool   // of ParentID: takes its place in the order between jobs
 	UpdateRole  bool   // members of a workspace whose role differs are given the new one
+	Token       string // by which it came in, for the audit; "" for none
 	Guards      store.Guards
 	Header      []string
 	Input       store.Input
@@ -126,6 +127,7 @@ type RetryRequest struct {
 	JobID       string
 	RequestedBy string
 	Reason      string
+	Token       string // by which the request came in, for the audit; "" for none
 	Filter      store.RetryFilter
 	Today       access.Date
 }
@@ -165,7 +167,7 @@ func (s *Submitter) Retry(ctx context.Context, r RetryRequest) (Submitted, error
 		return Submitted{}, ErrNothingToRetry
 	}
 	sub := Submission{
-		Source: parent.Source, RequestedBy: r.RequestedBy, Reason: r.Reason, Lane: parent.Lane, ParentID: parent.ID, Retry: true, UpdateRole: parent.UpdateRole,
+		Source: parent.Source, RequestedBy: r.RequestedBy, Reason: r.Reason, Lane: parent.Lane, ParentID: parent.ID, Retry: true, UpdateRole: parent.UpdateRole, Token: r.Token,
 		Header: header, Input: store.Input{SHA256: parent.Input.SHA256, Encoding: parent.Input.Encoding, Delimiter: parent.Input.Delimiter},
 	}
 	hash := sha256.New()

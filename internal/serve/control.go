@@ -1,0 +1,161 @@
+package serve
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/usher-bi/usher/internal/access"
+	"github.com/usher-bi/usher/internal/store"
+	"github.com/usher-bi/usher/internal/tasks"
+)
+
+// control does what stands after the colon: POST /v1/jobs/{id}:cancel.
+func (s *Server) control(w http.ResponseWriter, r *http.Request, by store.Token) error {
+	id, verb, _ := strings.Cut(r.PathValue("id"), ":")
+	verbs := map[string]func(http.ResponseWriter, *http.Request, ordered) error{
+		"cancel": s.cancel, "pause": s.pause, "resume": s.resume, "retry": s.retry,
+	}
+	do, known := verbs[verb]
+	if !known {
+		return problemf(http.StatusNotFound, "not_found", "a job can be asked to :cancel, :pause, :resume and :retry")
+	}
+	if _, err := s.ownNamed(r, id, by); err != nil {
+		return err
+	}
+	return do(w, r, ordered{job: id, by: by})
+}
+
+// ordered is a job and who asks something of it.
+type ordered struct {
+	job string
+	by  store.Token
+}
+
+// because is why something is asked for.
+type because struct {
+	Reason string `json:"reason"`
+}
+
+func (s *Server) orderOf(w http.ResponseWriter, r *http.Request, o ordered) (store.Order, error) {
+	var why because
+	if err := s.order(w, r, &why); err != nil {
+		return store.Order{}, err
+	}
+	reason, err := textParam("reason", why.Reason)
+	return store.Order{Actor: actor(o.by), Reason: reason}, err
+}
+
+func (s *Server) cancel(w http.ResponseWriter, r *http.Request, o ordered) error {
+	order, err := s.orderOf(w, r, o)
+	if err != nil {
+		return err
+	}
+	done, err := s.options.Store.Cancel(r.Context(), store.OfJob(o.job), order)
+	if err != nil {
+		return err
+	}
+	return s.changed(w, r, o.job, done.Jobs > 0)
+}
+
+func (s *Server) pause(w http.ResponseWriter, r *http.Request, o ordered) error {
+	order, err := s.orderOf(w, r, o)
+	if err != nil {
+		return err
+	}
+	changed, err := s.options.Store.Pause(r.Context(), store.OfJob(o.job), order)
+	if err != nil {
+		return err
+	}
+	return s.changed(w, r, o.job, changed)
+}
+
+// resume queues at once what waited. Where the queue is away, workers do it.
+func (s *Server) resume(w http.ResponseWriter, r *http.Request, o ordered) error {
+	order, err := s.orderOf(w, r, o)
+	if err != nil {
+		return err
+	}
+	changed, err := s.options.Store.Resume(r.Context(), store.OfJob(o.job), order)
+	if err != nil {
+		return err
+	}
+	if changed {
+		_, _ = s.options.Submitter.Requeue(r.Context(), store.OfJob(o.job)) // what it leaves undone workers do
+	}
+	return s.changed(w, r, o.job, changed)
+}
+
+func (s *Server) changed(w http.ResponseWriter, r *http.Request, id string, changed bool) error {
+	d, err := s.document(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	d.Changed = &changed
+	return reply(w, http.StatusOK, d)
+}
+
+// again says which failures to send once more.
+type again struct {
+	Reason      string `json:"reason"`
+	RequestedBy string `json:"requested_by"`
+	Code        string `json:"code"`
+	All         bool   `json:"all"`
+}
+
+// retry submits failed rows once more. Asking twice for the same gives the same
+// job, so that it needs no key.
+func (s *Server) retry(w http.ResponseWriter, r *http.Request, o ordered) error {
+	var a again
+	if err := s.order(w, r, &a); err != nil {
+		return err
+	}
+	if a.RequestedBy == "" {
+		a.RequestedBy = actor(o.by)
+	}
+	for name, text := range map[string]string{"reason": a.Reason, "requested_by": a.RequestedBy, "code": a.Code} {
+		if _, err := textParam(name, text); err != nil {
+			return err
+		}
+	}
+	request := tasks.RetryRequest{
+		JobID: o.job, RequestedBy: a.RequestedBy, Reason: a.Reason, Token: o.by.Name, Filter: store.RetryFilter{Code: a.Code, All: a.All},
+		Today: access.DateOf(s.options.Now().In(s.options.Location)),
+	}
+	if err := s.mayRetry(r, request, o); err != nil {
+		return err
+	}
+	done, err := s.options.Submitter.Retry(r.Context(), request)
+	if err != nil {
+		return err
+	}
+	return s.accepted(w, r, done, nil)
+}
+
+// mayRetry refuses what the token could not have submitted itself: somebody else
+// of the same source did.
+func (s *Server) mayRetry(r *http.Request, request tasks.RetryRequest, o ordered) error {
+	job, err := s.options.Store.Job(r.Context(), request.JobID)
+	if err != nil {
+		return err
+	}
+	if err := mayUse(o.by, job.Lane); err != nil {
+		return err
+	}
+	if err := s.fullness.admit(r.Context(), job.Lane, s.options.MaxBacklog); err != nil {
+		return err
+	}
+	if len(o.by.Operations) > 1 {
+		return nil
+	}
+	rows, err := s.options.Store.RetryRows(r.Context(), request.JobID, request.Filter)
+	if err != nil {
+		return err
+	}
+	list := make(tasks.RowList, len(rows))
+	for i, row := range rows {
+		list[i].Row = row.Row
+	}
+	sub := Submission{By: o.by}
+	sub.Rows = list
+	return allowed(sub)
+}

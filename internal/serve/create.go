@@ -1,0 +1,256 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/usher-bi/usher/internal/access"
+	"github.com/usher-bi/usher/internal/intake"
+	"github.com/usher-bi/usher/internal/store"
+	"github.com/usher-bi/usher/internal/submit"
+	"github.com/usher-bi/usher/internal/tasks"
+)
+
+// acceptWithin bounds how long a job may take to be committed once it was read.
+const acceptWithin = 5 * time.Minute
+
+// create accepts a job. It is committed before it is answered.
+func (s *Server) create(w http.ResponseWriter, r *http.Request, by store.Token) error {
+	key, err := keyOf(r)
+	if err != nil {
+		return err
+	}
+	p, err := paramsOf(r, by)
+	if err != nil {
+		return err
+	}
+	leave, err := s.flights.enter(flight{source: by.Source, key: key})
+	if err != nil {
+		return err
+	}
+	defer leave()
+	in, err := s.openBody(w, r)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	batch, err := s.read(w, r, reading{body: in, params: &p})
+	if err != nil {
+		return err
+	}
+	warnings, err := judge(batch, p.skipInvalid)
+	if err != nil {
+		return err
+	}
+	lane, err := p.laneFor(by)
+	if err != nil {
+		return err
+	}
+	return s.Accept(w, r, Submission{
+		By: by, Warnings: warnings,
+		Submission: submit.Submission(batch, submit.Request{
+			Source: by.Source, RequestedBy: p.requestedBy, Reason: p.reason, Key: key, Lane: lane, UpdateRole: p.updateRole, Token: by.Name,
+		}),
+	})
+}
+
+// reading is a body to read, and what it may say of itself.
+type reading struct {
+	body   *body
+	params *params
+}
+
+// read makes rows of a body.
+func (s *Server) read(w http.ResponseWriter, r *http.Request, in reading) (*intake.Batch, error) {
+	o := intake.Options{
+		Today: access.DateOf(s.options.Now().In(s.options.Location)), DefaultExpiryDays: in.params.expiryDays,
+		MaxRows: s.options.MaxRows, MaxBytes: s.options.MaxBytes,
+	}
+	batch, err := readAs(mediaType(r), in, o)
+	var refused *intake.FileError
+	switch {
+	case errors.Is(err, errMediaType):
+		return nil, wrongType(w, mediaType(r), "text/csv, application/x-ndjson, application/json")
+	case errors.As(err, &refused) && refused.Code == intake.CodeFileTooLarge:
+		return nil, tooLargeProblem(o.MaxBytes)
+	case errors.As(err, &refused) && refused.Code == intake.CodeTooManyRows:
+		p := problemf(http.StatusRequestEntityTooLarge, refused.Code, "there are more than %d rows; nothing was accepted. Split them", o.MaxRows)
+		p.Limit = int64(o.MaxRows)
+		return nil, p
+	}
+	return batch, err
+}
+
+var errMediaType = errors.New("unknown media type")
+
+func readAs(kind string, in reading, o intake.Options) (*intake.Batch, error) {
+	switch kind {
+	case "text/csv":
+		return intake.ReadCSV(in.body, o)
+	case "application/x-ndjson", "application/ndjson", "application/jsonl":
+		return intake.ReadNDJSON(in.body, o)
+	case "application/json":
+		document, err := intake.ReadDocument(in.body, o)
+		if err != nil {
+			return nil, err
+		}
+		if err := in.params.setAll(document.Beside); err != nil {
+			return nil, err
+		}
+		o.DefaultExpiryDays = in.params.expiryDays
+		return document.Batch(o)
+	default:
+		return nil, errMediaType
+	}
+}
+
+// judge decides whether rows may be submitted, and returns what is to be
+// remarked.
+func judge(batch *intake.Batch, skipInvalid bool) (warnings []string, err error) {
+	warnings = append([]string{}, batch.Warnings...)
+	if len(batch.Errors) == 0 {
+		return warnings, nil
+	}
+	if !skipInvalid || batch.Total() == len(batch.Invalid) {
+		return nil, problemf(http.StatusUnprocessableEntity, codeRejected,
+			"%d errors in %d rows; nothing was accepted. Correct them, or send skip_invalid=true to submit the others", len(batch.Errors), batch.Total()).
+			with(batch.Total(), batch.Errors)
+	}
+	return append(warnings, skipped(batch)), nil
+}
+
+// Submission is a job to accept for whoever holds a token.
+type Submission struct {
+	tasks.Submission
+
+	By       store.Token
+	Warnings []string
+}
+
+// Accept commits a job, if the token allows what it asks for and there is room,
+// and answers with it: 202, or 200 if it was accepted before. The error is one
+// for an [Endpoint] to return.
+func (s *Server) Accept(w http.ResponseWriter, r *http.Request, sub Submission) error {
+	if err := allowed(sub); err != nil {
+		return err
+	}
+	if err := s.fullness.admit(r.Context(), sub.Lane, s.options.MaxBacklog); err != nil {
+		return err
+	}
+	// Whoever leaves now will ask again, and be told what became of it.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), acceptWithin)
+	defer cancel()
+	done, err := s.options.Submitter.Submit(ctx, sub.Submission)
+	if err != nil {
+		return err
+	}
+	if !done.Replayed {
+		s.metrics.rows.Add(float64(sub.Input.Rows))
+	}
+	if done.Delayed {
+		sub.Warnings = append(sub.Warnings, "the queue was lost after the job was accepted; a worker queues the rest of its tasks within a minute")
+	}
+	return s.accepted(w, r, done, sub.Warnings)
+}
+
+// accepted answers with a new job, or one that was there before.
+func (s *Server) accepted(w http.ResponseWriter, r *http.Request, done tasks.Submitted, warnings []string) error {
+	ctx := context.WithoutCancel(r.Context())
+	observed(r.Context()).job = done.JobID
+	job, err := s.options.Store.Job(ctx, done.JobID)
+	if err != nil {
+		return err
+	}
+	paused, err := s.options.Store.PausesOf(ctx, done.JobID)
+	if err != nil {
+		return err
+	}
+	status := http.StatusAccepted
+	if done.Replayed {
+		status = http.StatusOK
+		w.Header().Set("Idempotent-Replayed", "true")
+	}
+	w.Header().Set("Location", "/v1/jobs/"+done.JobID)
+	return reply(w, status, jobDocument{Job: job, Replayed: &done.Replayed, Warnings: new(append([]string{}, warnings...)), Paused: paused})
+}
+
+// allowed refuses rows that the token may not ask for.
+func allowed(sub Submission) error {
+	may := map[access.Operation]bool{}
+	for _, o := range sub.By.Operations {
+		may[o] = true
+	}
+	columns := sub.Rows.Columns()
+	if !slices.ContainsFunc(columns.Changes.Kinds, func(k access.Kind) bool { return !may[k.Operation] }) {
+		return nil
+	}
+	var bad []intake.RowError
+	for i := range columns.Len {
+		row := sub.Rows.Row(i)
+		if row.Settled == nil && !may[row.Change.Operation] {
+			bad = append(bad, intake.RowError{
+				Line: row.Line, Column: "action", RowID: row.RowID, Code: codeNotAllowed, Message: "the token may not " + string(row.Change.Operation),
+			})
+		}
+	}
+	if bad == nil {
+		return nil
+	}
+	return problemf(http.StatusForbidden, codeNotAllowed, "the token may not do what %d of the rows ask for; nothing was accepted", len(bad)).
+		with(columns.Len, bad)
+}
+
+const codeNotAllowed = "action_not_allowed"
+
+// flights are the submissions under way in this process. Those of another one
+// wait for each other in Postgres.
+type flights struct{ keys sync.Map }
+
+// flight is an idempotency key, which is unique within its source.
+type flight struct{ source, key string }
+
+func (f *flights) enter(key flight) (leave func(), err error) {
+	if _, there := f.keys.LoadOrStore(key, true); there {
+		p := problemf(http.StatusConflict, "idempotency_key_in_flight", "a submission with this key is being worked on; ask again to learn what became of it")
+		p.RetryAfter = time.Second
+		return nil, p
+	}
+	return func() { f.keys.Delete(key) }, nil
+}
+
+// fullness knows, to the second, how many tasks wait.
+type fullness struct {
+	count func(context.Context) (int, error)
+	now   func() time.Time
+
+	mu    sync.Mutex
+	at    time.Time
+	tasks int
+}
+
+// admit refuses all but urgent jobs while more than so many tasks wait.
+func (f *fullness) admit(ctx context.Context, lane store.Lane, most int) error {
+	if lane == store.Urgent {
+		return nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if now := f.now(); now.Sub(f.at) >= time.Second || now.Before(f.at) {
+		n, err := f.count(ctx)
+		if err != nil {
+			return err
+		}
+		f.tasks, f.at = n, now
+	}
+	if f.tasks < most {
+		return nil
+	}
+	return &Problem{
+		Status: http.StatusServiceUnavailable, Code: "queue_full", RetryAfter: time.Minute, Limit: int64(most),
+		Detail: "too many tasks wait; nothing was accepted but urgent jobs are. Repeat the request with the same key",
+	}
+}

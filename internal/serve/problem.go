@@ -1,0 +1,166 @@
+package serve
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/usher-bi/usher/internal/intake"
+	"github.com/usher-bi/usher/internal/store"
+	"github.com/usher-bi/usher/internal/tasks"
+)
+
+// Problem is why a request was refused, as RFC 9457 has it. Its JSON is API.
+type Problem struct {
+	Type      string       `json:"type"`  // about:blank: the status says what kind it is
+	Title     string       `json:"title"` // of the status
+	Status    int          `json:"status"`
+	Code      string       `json:"code"`             // stable; switch on this
+	Detail    string       `json:"detail,omitempty"` // for a person, with what to do
+	RequestID string       `json:"request_id"`
+	Limit     int64        `json:"limit,omitempty"`  // that was passed
+	Rows      int          `json:"rows,omitempty"`   // of a rejected input
+	Errors    []RowProblem `json:"errors,omitempty"` // the first hundred
+	Omitted   int          `json:"errors_omitted,omitempty"`
+
+	RetryAfter time.Duration `json:"-"` // 0: repeating it does not help
+	Cause      error         `json:"-"` // for the log alone
+}
+
+// RowProblem is what is wrong with one row.
+type RowProblem struct {
+	Line   int    `json:"line"` // 0: the whole input is meant
+	Column string `json:"column,omitempty"`
+	RowID  string `json:"row_id,omitempty"`
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+}
+
+// Error returns code and detail.
+func (p *Problem) Error() string { return p.Code + ": " + p.Detail }
+
+// Unwrap returns the cause.
+func (p *Problem) Unwrap() error { return p.Cause }
+
+func problemf(status int, code, format string, args ...any) *Problem {
+	return &Problem{Status: status, Code: code, Detail: fmt.Sprintf(format, args...)}
+}
+
+// mostErrors is how many rows at fault a problem lists.
+const mostErrors = 100
+
+// with adds row errors, the first of them one by one.
+func (p *Problem) with(rows int, errs []intake.RowError) *Problem {
+	p.Rows = rows
+	for _, e := range errs[:min(mostErrors, len(errs))] {
+		p.Errors = append(p.Errors, RowProblem{Line: e.Line, Column: e.Column, RowID: e.RowID, Code: e.Code, Detail: e.Message})
+	}
+	p.Omitted = len(errs) - len(p.Errors)
+	return p
+}
+
+// refuse tells why a request is refused.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	seen := observed(r.Context())
+	if seen.started() { // half an answer must not look like a whole one
+		seen.cause = err
+		panic(http.ErrAbortHandler) //nolint:forbidigo // the way that net/http documents to cut an answer off
+	}
+	p := *meaning(err)
+	p.Type, p.Title, p.RequestID = "about:blank", http.StatusText(p.Status), seen.id
+	seen.code, seen.cause = p.Code, p.Cause
+	header := w.Header()
+	if p.RetryAfter > 0 {
+		header.Set("Retry-After", strconv.Itoa(int(math.Ceil(p.RetryAfter.Seconds()))))
+	}
+	header.Set("Content-Type", "application/problem+json")
+	w.WriteHeader(p.Status)
+	if r.Method == http.MethodHead {
+		return
+	}
+	out := json.NewEncoder(w)
+	out.SetEscapeHTML(false)
+	_ = out.Encode(p) // whoever does not read it has left
+}
+
+// comeBack is how long to stay away while Postgres or Redis is.
+const comeBack = 5 * time.Second
+
+// meaning turns an error into what is told of it. What nobody can act upon stays
+// in the log.
+func meaning(err error) *Problem {
+	var p *Problem
+	var refused *intake.FileError
+	var invalid *tasks.RetryInvalidError
+	var dropped *store.DroppedError
+	switch {
+	case errors.As(err, &p):
+		return p
+	case errors.As(err, &refused):
+		return fileProblem(refused)
+	case errors.As(err, &invalid):
+		return retryProblem(invalid)
+	case errors.As(err, &dropped):
+		return problemf(http.StatusNotFound, "job_dropped", "%s", dropped.Error())
+	case errors.Is(err, store.ErrKeyReused):
+		return problemf(http.StatusUnprocessableEntity, "idempotency_key_reused",
+			"this key stands for other rows already; nothing was accepted. Use another key for other rows")
+	case errors.Is(err, store.ErrFinished):
+		return problemf(http.StatusConflict, "job_ended", "the job has ended, or is being canceled, and can no longer be changed")
+	case errors.Is(err, tasks.ErrNothingToRetry):
+		return problemf(http.StatusConflict, "nothing_to_retry", "no failed row fits; with \"all\" rows are taken along that a retry is not known to help")
+	case errors.Is(err, store.ErrNotFound):
+		return noJob()
+	default:
+		return failing(err)
+	}
+}
+
+// failing is for what the client did not cause.
+func failing(err error) *Problem {
+	p := &Problem{Status: http.StatusServiceUnavailable, RetryAfter: comeBack, Cause: err}
+	switch {
+	case errors.Is(err, store.ErrUnavailable):
+		p.Code, p.Detail = "postgres_unavailable", "the database is away; nothing was accepted that was not answered. Repeat the request with the same key"
+	case errors.Is(err, store.ErrSchema):
+		p.Code, p.Detail = "schema_outdated", "the database is being upgraded; repeat the request with the same key"
+	case errors.Is(err, tasks.ErrRedisUnavailable):
+		p.Code, p.Detail = "redis_unavailable", "the queue is away; nothing was accepted. Repeat the request with the same key"
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		p.Code, p.Detail = "interrupted", "it took too long; repeat the request with the same key"
+	default:
+		p.Status, p.RetryAfter = http.StatusInternalServerError, 0
+		p.Code, p.Detail = "unexpected", "this should not happen; the log of the server says more under the request id"
+	}
+	return p
+}
+
+func noJob() *Problem {
+	return problemf(http.StatusNotFound, "job_not_found", "there is no such job of the source of this token")
+}
+
+// codeRejected is the code of every rejected input, as on the command line.
+const codeRejected = "input_rejected"
+
+// fileProblem is about an input of which no row can be read.
+func fileProblem(e *intake.FileError) *Problem {
+	p := problemf(http.StatusUnprocessableEntity, codeRejected, "%s; nothing was accepted", e.Message)
+	p.Errors = []RowProblem{{Code: e.Code, Detail: e.Message}}
+	return p
+}
+
+func retryProblem(e *tasks.RetryInvalidError) *Problem {
+	var errs []intake.RowError
+	for _, row := range e.Rows {
+		for _, bad := range row.Problems {
+			errs = append(errs, intake.RowError{Line: row.Line, Column: bad.Column, RowID: row.RowID, Code: bad.Code, Message: bad.Message})
+		}
+	}
+	return problemf(http.StatusUnprocessableEntity, codeRejected, "%s; nothing was accepted", e.Error()).with(len(e.Rows), errs)
+}
