@@ -132,9 +132,9 @@ func (s *Server) conclude(r *http.Request, o *observation, c concluded) {
 	}
 	line := s.options.Log.WithLevel(level).Str("request_id", o.id).Str("method", r.Method).Str("route", route).Int("status", o.status).
 		Dur("took", c.took).Int64("bytes", o.bytes)
-	for key, value := range map[string]string{"token": o.token, "job": o.job, "code": o.code} {
-		if value != "" {
-			line.Str(key, value)
+	for _, word := range [][2]string{{"token", o.token}, {"job", o.job}, {"code", o.code}} {
+		if word[1] != "" {
+			line.Str(word[0], word[1])
 		}
 	}
 	if c.failed != nil && c.failed != http.ErrAbortHandler { //nolint:errorlint // it is the very value
