@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -23,6 +24,10 @@ import (
 // serveConns is enough for the requests that are worked on at once: more would
 // only wait for each other.
 const serveConns = 16
+
+// serveSilence is how long Postgres may say nothing in the middle of a statement.
+// The longest ones end a copy of a million rows.
+const serveSilence = time.Minute
 
 // servedDocument is what --json prints when the intake has stopped. Its JSON is
 // API.
@@ -58,7 +63,7 @@ func (a *app) serve(ctx context.Context) error {
 	if at.Cert, err = certificate(cfg); err != nil {
 		return err
 	}
-	st, err := store.New(ctx, cfg.DatabaseURL.Reveal(), store.Options{MaxConns: serveConns})
+	st, err := store.New(ctx, cfg.DatabaseURL.Reveal(), store.Options{MaxConns: serveConns, Silence: serveSilence})
 	if err != nil {
 		return blame("DATABASE_URL", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/usher-bi/usher/internal/intake/xlsx"
+	"github.com/usher-bi/usher/internal/view"
 	"github.com/usher-bi/usher/internal/store"
 )
 
@@ -81,7 +82,7 @@ func TestResultsGoBackIn(t *testing.T) {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
 	header, rows := sheetOf(t, book)
-	if diff := cmp.Diff(append(strings.Split("操作,工号,资源类型,资源,到期日,备注", ","), resultColumns...), header); diff != "" {
+	if diff := cmp.Diff(append(strings.Split("操作,工号,资源类型,资源,到期日,备注", ","), view.ResultColumns()...), header); diff != "" {
 		t.Errorf("header (-want +got):\n%s", diff)
 	}
 	want := []string{"授权", "00123", "问数资源", "12345678901234567890", "2026-12-31", "'=1+1", "2", "failed", "user_not_in_organization"}
@@ -113,7 +114,7 @@ func inputCells(t *testing.T, b *bench, job string, width int) [][]string {
 		t.Fatal(err)
 	}
 	for i, row := range rows {
-		rows[i] = row[:width-len(resultColumns)]
+		rows[i] = row[:width-len(view.ResultColumns())]
 	}
 	return rows
 }

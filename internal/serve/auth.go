@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -52,14 +53,19 @@ func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (store.Tok
 	return store.Token{}, refused
 }
 
+// tokenWithin bounds how long a Postgres that hangs keeps a client waiting.
+const tokenWithin = 10 * time.Second
+
 // tokenOf looks a token up by its hash. The hash is compared once more in a time
 // that says nothing, whatever the index of the database does.
 func (s *Server) tokenOf(r *http.Request, text string) (store.Token, error) {
 	if !strings.HasPrefix(text, tokenPrefix) || len(text) != len(tokenPrefix)+base64.RawURLEncoding.EncodedLen(32) {
 		return store.Token{}, store.ErrNotFound
 	}
+	ctx, cancel := context.WithTimeout(r.Context(), tokenWithin)
+	defer cancel()
 	hash := store.TokenHash(sha256.Sum256([]byte(text)))
-	by, kept, err := s.options.Store.TokenOf(r.Context(), hash)
+	by, kept, err := s.options.Store.TokenOf(ctx, hash)
 	if err == nil && subtle.ConstantTimeCompare(hash[:], kept[:]) != 1 {
 		return store.Token{}, store.ErrNotFound
 	}

@@ -162,16 +162,3 @@ func (p *paced) Read(b []byte) (int, error) {
 	}
 	return n, err
 }
-
-// drained writes to a connection whose other side must keep taking.
-type drained struct {
-	out   io.Writer
-	conn  *http.ResponseController
-	stall time.Duration
-}
-
-// Write sets a deadline for what is written.
-func (d *drained) Write(b []byte) (int, error) {
-	_ = d.conn.SetWriteDeadline(time.Now().Add(d.stall))
-	return d.out.Write(b)
-}

@@ -176,9 +176,11 @@ func (s *Server) filterOf(r *http.Request, by store.Token) (store.JobFilter, err
 	statuses := []store.JobStatus{
 		store.JobQueued, store.JobRunning, store.JobPaused, store.JobCanceling, store.JobCompleted, store.JobCanceled, store.JobFailed,
 	}
-	for name, values := range r.URL.Query() {
-		value := values[0]
-		var err error
+	query, err := queryOf(r)
+	if err != nil {
+		return f, err
+	}
+	for name, value := range query {
 		switch name {
 		case "status":
 			f.Status = store.JobStatus(value)
@@ -253,7 +255,7 @@ func (s *Server) results(w http.ResponseWriter, r *http.Request, by store.Token)
 		return err
 	}
 	w.Header().Set("Vary", "Accept")
-	out := bufio.NewWriterSize(&drained{out: w, conn: http.NewResponseController(w), stall: s.options.Stall}, 64<<10)
+	out := bufio.NewWriterSize(w, 64<<10)
 	if ndjson {
 		w.Header().Set("Content-Type", "application/x-ndjson")
 		err = writeNDJSON(r.Context(), out, res)
@@ -276,21 +278,20 @@ func writeNDJSON(ctx context.Context, w io.Writer, res view.Results) error {
 }
 
 func statusesOf(r *http.Request) ([]store.Status, error) {
+	query, err := queryOf(r)
 	var out []store.Status
-	for name, values := range r.URL.Query() {
+	for name, list := range query {
 		if name != "status" {
 			return nil, badParam(name, "%.40q is not a parameter; use status", name)
 		}
-		for _, list := range values {
-			for word := range strings.SplitSeq(list, ",") {
-				if !slices.Contains(store.Statuses(), store.Status(word)) {
-					return nil, badParam(name, "%.40q is no status of a row", word)
-				}
-				out = append(out, store.Status(word))
+		for word := range strings.SplitSeq(list, ",") {
+			if !slices.Contains(store.Statuses(), store.Status(word)) {
+				return nil, badParam(name, "%.40q is no status of a row", word)
 			}
+			out = append(out, store.Status(word))
 		}
 	}
-	return out, nil
+	return out, err
 }
 
 // wantsNDJSON decides by the Accept header. The type that is named first is

@@ -42,6 +42,8 @@ func newMetrics(registry *prometheus.Registry) metrics {
 type observation struct {
 	http.ResponseWriter
 
+	conn   *http.ResponseController
+	stall  time.Duration // for so long the client may take nothing
 	id     string
 	token  string // its name
 	job    string
@@ -74,11 +76,12 @@ func (o *observation) WriteHeader(status int) {
 	o.ResponseWriter.WriteHeader(status)
 }
 
-// Write counts the bytes.
+// Write counts the bytes. The client must keep taking them.
 func (o *observation) Write(p []byte) (int, error) {
 	if o.status == 0 {
 		o.status = http.StatusOK
 	}
+	_ = o.conn.SetWriteDeadline(time.Now().Add(o.stall)) // where there is none to set, there is none
 	n, err := o.ResponseWriter.Write(p)
 	o.bytes += int64(n)
 	return n, err
@@ -90,7 +93,8 @@ var requestID = regexp.MustCompile(`^[A-Za-z0-9._:/+=@-]{1,128}$`)
 // is asked in the query is not said: reasons name people.
 func (s *Server) observe(w http.ResponseWriter, r *http.Request, answer http.HandlerFunc) {
 	began := time.Now()
-	o := &observation{ResponseWriter: w, id: r.Header.Get("X-Request-Id")}
+	o := &observation{ResponseWriter: w, conn: http.NewResponseController(w), stall: s.options.Stall, id: r.Header.Get("X-Request-Id")}
+	_ = o.conn.SetWriteDeadline(time.Time{}) // that of the answer before
 	if !requestID.MatchString(o.id) {
 		o.id = rand.Text()
 	}

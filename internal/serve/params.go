@@ -1,12 +1,16 @@
 package serve
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
+	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -33,15 +37,29 @@ func badParam(name, format string, args ...any) error {
 // paramsOf reads those of the query. What the token allows is the default.
 func paramsOf(r *http.Request, by store.Token) (params, error) {
 	p := params{requestedBy: actor(by)}
-	for name, values := range r.URL.Query() {
-		if len(values) != 1 {
-			return p, badParam(name, "%.40q is given %d times", name, len(values))
-		}
-		if err := p.set(name, values[0]); err != nil {
+	query, err := queryOf(r)
+	for name, value := range query {
+		if err := p.set(name, value); err != nil {
 			return p, err
 		}
 	}
-	return p, nil
+	return p, err
+}
+
+// queryOf reads the parameters of the query, each of which may be given once.
+func queryOf(r *http.Request) (map[string]string, error) {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, badParam("", "the query is malformed")
+	}
+	out := make(map[string]string, len(values))
+	for name, given := range values {
+		if len(given) != 1 {
+			return nil, badParam(name, "%.40q is given %d times", name, len(given))
+		}
+		out[name] = given[0]
+	}
+	return out, nil
 }
 
 // setAll reads those of a JSON document.
@@ -143,15 +161,20 @@ func keyOf(r *http.Request) (string, error) {
 // one. into has the members that it may have.
 func (s *Server) order(w http.ResponseWriter, r *http.Request, into any) error {
 	const most = 64 << 10
-	r.Body = http.MaxBytesReader(w, r.Body, most)
-	in := json.NewDecoder(&paced{in: r.Body, conn: http.NewResponseController(w), stall: s.options.Stall, began: s.options.Now()})
-	in.DisallowUnknownFields()
-	if !in.More() { // an empty body asks for nothing in particular
+	text, err := io.ReadAll(&paced{
+		in: http.MaxBytesReader(w, r.Body, most), conn: http.NewResponseController(w), stall: s.options.Stall, began: time.Now(),
+	})
+	if err != nil {
+		return bodyProblem(err)
+	}
+	if len(bytes.TrimSpace(text)) == 0 { // which asks for nothing in particular
 		return nil
 	}
 	if kind := mediaType(r); kind != "application/json" {
 		return wrongType(w, kind, "application/json")
 	}
+	in := json.NewDecoder(bytes.NewReader(text))
+	in.DisallowUnknownFields()
 	if err := in.Decode(into); err != nil {
 		return problemf(http.StatusBadRequest, "invalid_json", "the body is not the JSON object that is expected here: %.200s", err.Error())
 	}

@@ -40,36 +40,49 @@ var now = time.Date(2026, 11, 22, 2, 0, 0, 0, time.UTC)
 
 func setup(t *testing.T, adjust ...func(*serve.Options)) *world {
 	t.Helper()
-	return setupOn(t, &world{database: testenv.Postgres(t), redis: testenv.Redis(t)}, adjust...)
+	return setupOn(t, &world{}, adjust...)
 }
 
-// setupOn serves on the servers of w.
+// setupOn serves on the servers that w names, or on some of its own.
 func setupOn(t *testing.T, w *world, adjust ...func(*serve.Options)) *world {
 	t.Helper()
-	st, err := store.New(t.Context(), w.database, store.Options{MaxConns: 8})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(st.Close)
-	client, err := tasks.NewRedis(w.redis)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = client.Close() })
-	o := serve.Options{
-		Store: st, Submitter: tasks.NewSubmitter(st, tasks.NewQueue(client)),
-		Lookout: tasks.Lookout{Store: st, Redis: client, Rate: func(access.Action) float64 { return 50 }},
-		Log:     testenv.Logger(t), Now: func() time.Time { return now }, Rate: 10_000,
-	}
-	for _, a := range adjust {
-		a(&o)
-	}
-	w.t, w.store, w.server, w.contract = t, st, serve.New(o), newContract(t)
+	w.t, w.contract = t, newContract(t)
+	w.open(t, adjust...)
 	w.listen(t)
 	if w.token == "" {
 		w.token = w.newToken(store.Token{Name: "feed", Source: "hr", LaneMost: store.Urgent})
 	}
 	return w
+}
+
+// open makes the server.
+func (w *world) open(tb testing.TB, adjust ...func(*serve.Options)) {
+	tb.Helper()
+	if w.database == "" {
+		w.database = testenv.Postgres(tb)
+	}
+	if w.redis == "" {
+		w.redis = testenv.Redis(tb)
+	}
+	st, err := store.New(tb.Context(), w.database, store.Options{MaxConns: 8})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(st.Close)
+	client, err := tasks.NewRedis(w.redis)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = client.Close() })
+	o := serve.Options{
+		Store: st, Submitter: tasks.NewSubmitter(st, tasks.NewQueue(client)),
+		Lookout: tasks.Lookout{Store: st, Redis: client, Rate: func(access.Action) float64 { return 50 }},
+		Log:     testenv.Logger(tb), Now: func() time.Time { return now }, Rate: 10_000,
+	}
+	for _, a := range adjust {
+		a(&o)
+	}
+	w.store, w.server = st, serve.New(o)
 }
 
 // listen serves on a port of its own until the end of the test.
@@ -99,12 +112,17 @@ func (w *world) listen(t *testing.T) {
 // newToken makes a token; without operations it may all.
 func (w *world) newToken(token store.Token) (text string) {
 	w.t.Helper()
+	return addToken(w.t, w.store, token)
+}
+
+func addToken(tb testing.TB, st *store.Store, token store.Token) (text string) {
+	tb.Helper()
 	if token.Operations == nil {
 		token.Operations = []access.Operation{access.Grant, access.Revoke}
 	}
 	text, hash := serve.NewToken()
-	if err := w.store.AddToken(w.t.Context(), token, hash, store.Order{Actor: "ops"}); err != nil {
-		w.t.Fatal(err)
+	if err := st.AddToken(tb.Context(), token, hash, store.Order{Actor: "ops"}); err != nil {
+		tb.Fatal(err)
 	}
 	return text
 }
