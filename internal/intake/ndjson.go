@@ -74,12 +74,10 @@ func invalidAt(body []byte) int {
 
 // notNDJSON says what a file is instead.
 func notNDJSON(start []byte) *FileError {
-	switch {
-	case start[0] == '[':
+	if start[0] == '[' {
 		return fileError(CodeNotNDJSON, "this is a JSON array; write one object a line, without brackets and commas around them")
-	default:
-		return fileError(CodeNotNDJSON, "the first line does not begin with {; write one JSON object a line, or submit a CSV file as CSV")
 	}
+	return fileError(CodeNotNDJSON, "the first line does not begin with {; write one JSON object a line, or submit a CSV file as CSV")
 }
 
 // object is one row as JSON. line is where it stands.

@@ -89,9 +89,9 @@ func TestNDJSONRowsAtFault(t *testing.T) {
 func TestNDJSONFilesAtFault(t *testing.T) {
 	t.Parallel()
 
-	many := "{"
+	var many strings.Builder
 	for i := range 201 {
-		many += `"f` + strings.Repeat("x", i) + `":"",`
+		many.WriteString(`"f` + strings.Repeat("x", i) + `":"",`)
 	}
 	for name, tt := range map[string]struct{ file, want string }{
 		"empty":      {" \n\n", intake.CodeEmptyFile},
@@ -99,7 +99,7 @@ func TestNDJSONFilesAtFault(t *testing.T) {
 		"array":      {"[" + sound + "]", intake.CodeNotNDJSON},
 		"utf-16":     {"\xff\xfe{\x00}\x00", intake.CodeInvalidEncoding},
 		"gb18030":    {`{"action":"` + "\xd5\xc5" + `"}`, intake.CodeInvalidEncoding},
-		"many names": {many + `"z":""}`, intake.CodeTooManyFields},
+		"many names": {"{" + many.String() + `"z":""}`, intake.CodeTooManyFields},
 		"too large":  {sound + strings.Repeat(" ", 4096), intake.CodeFileTooLarge},
 		"too many":   {strings.Repeat(sound+"\n", 4), intake.CodeTooManyRows},
 	} {
@@ -161,7 +161,7 @@ func TestDocumentsAtFault(t *testing.T) {
 		`{"rows":"x"}`:               intake.CodeInvalidType,
 		`{"rows":[],"rows":[]}`:      intake.CodeDuplicateField,
 		`{"rows":[1],"a":1,"a":2}`:   intake.CodeDuplicateField,
-		"{\"rows\":[\"\xd5\xc5\"]} ": intake.CodeInvalidEncoding,
+		"{\"rows\":[\"\xd5\xc5\"]}": intake.CodeInvalidEncoding,
 	} {
 		_, err := intake.ReadDocument(strings.NewReader(file), options)
 		if refused, ok := errors.AsType[*intake.FileError](err); !ok || refused.Code != want {
@@ -194,7 +194,9 @@ func FuzzNDJSON(f *testing.F) {
 			checkRead(t, nil, err)
 			return
 		}
-		var plain struct{ Rows []json.RawMessage }
+		var plain struct {
+			Rows []json.RawMessage `json:"rows"`
+		}
 		if err := json.Unmarshal([]byte(strings.TrimPrefix(text, "\ufeff")), &plain); err != nil {
 			t.Fatalf("accepted what is no JSON: %v", err)
 		}

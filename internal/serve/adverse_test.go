@@ -79,8 +79,8 @@ func TestRequestsHaveNames(t *testing.T) {
 
 	w := setup(t)
 	for given, kept := range map[string]bool{"feed-42": true, "": false, "a b": false, strings.Repeat("x", 200): false, "<script>": false} {
-		a := w.do(asked{method: "GET", path: "/v1/limits", header: map[string]string{"X-Request-Id": given}, raw: true}).want(t, http.StatusOK)
-		if got := a.Header.Get("X-Request-Id"); got == "" || (got == given) != kept {
+		a := w.do(asked{method: "GET", path: "/v1/limits", header: map[string]string{"X-Request-ID": given}, raw: true}).want(t, http.StatusOK)
+		if got := a.Header.Get("X-Request-ID"); got == "" || (got == given) != kept {
 			t.Errorf("%q comes back as %q", given, got)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -43,6 +44,7 @@ type submission struct {
 
 // submit sends a job of rows that no other has.
 func submit(b *testing.B, w *world, s submission) {
+	b.Helper()
 	var body strings.Builder
 	body.WriteString("row_id,action,principal,resource_type,resource_id,expires_on\n")
 	for i := range s.rows {
@@ -55,7 +57,7 @@ func submit(b *testing.B, w *world, s submission) {
 	}
 	r.Header.Set("Authorization", "Bearer "+s.token)
 	r.Header.Set("Content-Type", "text/csv")
-	r.Header.Set("Idempotency-Key", fmt.Sprint(s.no))
+	r.Header.Set("Idempotency-Key", strconv.FormatInt(s.no, 10))
 	resp, err := w.http.Do(r)
 	if err != nil {
 		b.Error(err)
@@ -83,6 +85,6 @@ func listenFor(b *testing.B, w *world, server *http.Server) {
 	b.Cleanup(func() {
 		transport.CloseIdleConnections()
 		_ = server.Close()
-		<-ended
+		_ = <-ended
 	})
 }

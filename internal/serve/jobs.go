@@ -99,7 +99,7 @@ func (s *Server) document(ctx context.Context, id string) (d jobDocument, err er
 	}
 	outlook := s.options.Lookout.Tell(ctx, &d.Job)
 	d.Limits = view.Limits(outlook.RatesOf(id))
-	if d.Job.Status.Final() {
+	if d.Status.Final() {
 		return d, nil
 	}
 	stops, err := s.options.Store.Stops(ctx)

@@ -56,6 +56,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, at Listening) error 
 		s.options.Log.Warn().Msg("requests under way are cut off")
 		err = server.Close()
 	}
-	<-ended
+	if served := <-ended; err == nil && !errors.Is(served, http.ErrServerClosed) {
+		err = served
+	}
 	return err
 }

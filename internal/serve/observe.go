@@ -93,13 +93,13 @@ var requestID = regexp.MustCompile(`^[A-Za-z0-9._:/+=@-]{1,128}$`)
 // is asked in the query is not said: reasons name people.
 func (s *Server) observe(w http.ResponseWriter, r *http.Request, answer http.HandlerFunc) {
 	began := time.Now()
-	o := &observation{ResponseWriter: w, conn: http.NewResponseController(w), stall: s.options.Stall, id: r.Header.Get("X-Request-Id")}
+	o := &observation{ResponseWriter: w, conn: http.NewResponseController(w), stall: s.options.Stall, id: r.Header.Get("X-Request-ID")}
 	_ = o.conn.SetWriteDeadline(time.Time{}) // that of the answer before
 	if !requestID.MatchString(o.id) {
 		o.id = rand.Text()
 	}
 	header := w.Header()
-	header.Set("X-Request-Id", o.id)
+	header.Set("X-Request-ID", o.id)
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Cache-Control", "no-store")
 	r = r.WithContext(context.WithValue(r.Context(), observationKey{}, o))

@@ -17,7 +17,7 @@ import (
 )
 
 // Problem is why a request was refused, as RFC 9457 has it. Its JSON is API.
-type Problem struct {
+type Problem struct { //nolint:errname // RFC 9457 calls it that
 	Type      string       `json:"type"`  // about:blank: the status says what kind it is
 	Title     string       `json:"title"` // of the status
 	Status    int          `json:"status"`
@@ -86,7 +86,9 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	out := json.NewEncoder(w)
 	out.SetEscapeHTML(false)
-	_ = out.Encode(p) // whoever does not read it has left
+	if err := out.Encode(p); err != nil {
+		seen.cause = err // whoever does not read it has left
+	}
 }
 
 // comeBack is how long to stay away while Postgres or Redis is.

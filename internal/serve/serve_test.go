@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"encoding/csv"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -56,9 +57,7 @@ func TestJobsAreAcceptedInEveryFormat(t *testing.T) {
 		"quoted":  {"?lane=bulk&reason=Q4%20%E5%AE%A1%E8%AE%A1&requested_by=ann", object, map[string]string{"Content-Type": "application/x-ndjson", "Idempotency-Key": `"quoted"`}},
 	} {
 		header := map[string]string{"Content-Type": "text/csv", "Idempotency-Key": name}
-		for k, v := range tt.header {
-			header[k] = v
-		}
+		maps.Copy(header, tt.header)
 		a := w.do(asked{method: "POST", path: "/v1/jobs" + tt.query, body: tt.body, header: header}).want(t, http.StatusAccepted)
 		job := decode[submitted](t, a)
 		want := store.Job{

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -180,9 +181,7 @@ func (w *world) request(a asked) *http.Request {
 func (w *world) post(key, body string, header map[string]string) answered {
 	w.t.Helper()
 	all := map[string]string{"Content-Type": "text/csv", "Idempotency-Key": key}
-	for name, value := range header {
-		all[name] = value
-	}
+	maps.Copy(all, header)
 	return w.do(asked{method: "POST", path: "/v1/jobs", body: body, header: all})
 }
 
@@ -200,7 +199,7 @@ func (a answered) problem(t *testing.T, status int, code string) serve.Problem {
 	t.Helper()
 	a.want(t, status)
 	p := decode[serve.Problem](t, a)
-	if p.Code != code || p.Status != status || p.Detail == "" || p.RequestID != a.Header.Get("X-Request-Id") ||
+	if p.Code != code || p.Status != status || p.Detail == "" || p.RequestID != a.Header.Get("X-Request-ID") ||
 		a.Header.Get("Content-Type") != "application/problem+json" {
 		t.Errorf("%s %s is refused with %+v, want %s", a.Request.Method, a.Request.URL.Path, p, code)
 	}

@@ -66,6 +66,7 @@ func (s *Store) RevokeToken(ctx context.Context, name string, by Order) (changed
 	return changed && err == nil, err
 }
 
+//nolint:gosec // it holds no credential
 const selectTokens = `
 SELECT name, source, operations, lane_most, created_at, created_by, last_used_at, revoked_at, revoked_by FROM tokens`
 
@@ -80,6 +81,7 @@ func (s *Store) Tokens(ctx context.Context) ([]Token, error) {
 }
 
 const (
+	//nolint:gosec // likewise
 	tokenOfHash = `
 SELECT name, source, operations, lane_most, hash, last_used_at IS NULL OR last_used_at < now() - interval '1 minute'
 FROM tokens WHERE hash = $1 AND revoked_at IS NULL`
