@@ -153,14 +153,14 @@ func TestDocumentsAtFault(t *testing.T) {
 	t.Parallel()
 
 	for file, want := range map[string]string{
-		"":                           intake.CodeEmptyFile,
-		"[]":                         intake.CodeInvalidJSON,
-		`{"rows":[` + sound:          intake.CodeInvalidJSON,
-		sound:                        intake.CodeNoRows,
-		`{"rows":[]}`:                intake.CodeNoRows,
-		`{"rows":"x"}`:               intake.CodeInvalidType,
-		`{"rows":[],"rows":[]}`:      intake.CodeDuplicateField,
-		`{"rows":[1],"a":1,"a":2}`:   intake.CodeDuplicateField,
+		"":                          intake.CodeEmptyFile,
+		"[]":                        intake.CodeInvalidJSON,
+		`{"rows":[` + sound:         intake.CodeInvalidJSON,
+		sound:                       intake.CodeNoRows,
+		`{"rows":[]}`:               intake.CodeNoRows,
+		`{"rows":"x"}`:              intake.CodeInvalidType,
+		`{"rows":[],"rows":[]}`:     intake.CodeDuplicateField,
+		`{"rows":[1],"a":1,"a":2}`:  intake.CodeDuplicateField,
 		"{\"rows\":[\"\xd5\xc5\"]}": intake.CodeInvalidEncoding,
 	} {
 		_, err := intake.ReadDocument(strings.NewReader(file), options)

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/rs/zerolog"
+
 	"github.com/usher-bi/usher/internal/serve"
 	"github.com/usher-bi/usher/internal/store"
 )
@@ -20,7 +22,7 @@ func BenchmarkSubmission(b *testing.B) {
 	for _, rows := range []int{10, 1000} {
 		b.Run(fmt.Sprintf("rows=%d", rows), func(b *testing.B) {
 			w := &world{}
-			w.open(b, func(o *serve.Options) { o.Rate = 1e6 })
+			w.open(b, func(o *serve.Options) { o.Rate, o.Log = 1e6, zerolog.Nop() })
 			server := http.Server{Handler: w.server} //nolint:gosec // it is on loopback, for a moment
 			listenFor(b, w, &server)
 			token := addToken(b, w.store, store.Token{Name: "feed", Source: "hr", LaneMost: store.Urgent})

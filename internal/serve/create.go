@@ -117,7 +117,7 @@ func judge(batch *intake.Batch, skipInvalid bool) (warnings []string, err error)
 	}
 	if !skipInvalid || batch.Total() == len(batch.Invalid) {
 		return nil, problemf(http.StatusUnprocessableEntity, codeRejected,
-			"%d errors in %d rows; nothing was accepted. Correct them, or send skip_invalid=true to submit the others", len(batch.Errors), batch.Total()).
+			"%d of %d rows are wrong; nothing was accepted. Correct them, or send skip_invalid=true to submit the others", len(batch.Invalid), batch.Total()).
 			with(batch.Total(), batch.Errors)
 	}
 	return append(warnings, skipped(batch)), nil

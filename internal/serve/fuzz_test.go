@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rs/zerolog"
+
 	"github.com/usher-bi/usher/internal/serve"
 	"github.com/usher-bi/usher/internal/store"
 )
@@ -57,7 +59,7 @@ func FuzzRequests(f *testing.F) {
 func setupFuzz(f *testing.F) *world {
 	f.Helper()
 	w := &world{}
-	w.open(f)
+	w.open(f, func(o *serve.Options) { o.Log = zerolog.Nop() }) // the log of f is not for what its inputs do
 	w.token = addToken(f, w.store, store.Token{Name: "feed", Source: "hr", LaneMost: store.Urgent})
 	return w
 }
