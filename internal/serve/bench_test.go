@@ -1,6 +1,7 @@
 package serve_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -87,6 +88,8 @@ func listenFor(b *testing.B, w *world, server *http.Server) {
 	b.Cleanup(func() {
 		transport.CloseIdleConnections()
 		_ = server.Close()
-		_ = <-ended
+		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+			b.Error(err)
+		}
 	})
 }

@@ -1,4 +1,4 @@
-package client
+package client //nolint:revive // the generated file says what it is
 
 // Tests use this client, to show that others can have one of the description.
 
