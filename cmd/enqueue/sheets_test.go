@@ -12,8 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/usher-bi/usher/internal/intake/xlsx"
-	"github.com/usher-bi/usher/internal/view"
 	"github.com/usher-bi/usher/internal/store"
+	"github.com/usher-bi/usher/internal/view"
 )
 
 // fillIn makes rows of the examples of a template, as a person would.
