@@ -53,11 +53,13 @@ func TestComposeKeepsItsPromises(t *testing.T) {
 		if service.Restart != types.RestartPolicyUnlessStopped {
 			t.Errorf("%s restarts %q, want %q", name, service.Restart, types.RestartPolicyUnlessStopped)
 		}
-		if len(service.Ports) > 0 {
-			t.Errorf("%s is published to the network: %v", name, service.Ports)
+		for _, port := range service.Ports {
+			if name != "serve" || port.HostIP != "127.0.0.1" {
+				t.Errorf("%s is published to the network: %v", name, port)
+			}
 		}
 	}
-	for name, user := range map[string]string{"app-role": "postgres", "migrate": "", "worker": "", "sandbox": ""} {
+	for name, user := range map[string]string{"app-role": "postgres", "migrate": "", "worker": "", "serve": "", "sandbox": ""} {
 		service := project.Services[name]
 		if service.User != user || service.Privileged || !slices.Contains(service.CapDrop, "ALL") {
 			t.Errorf("%s has more rights than its image gives it", name)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -57,27 +58,54 @@ func readInput[T any](ctx context.Context, stdin io.Reader, file input[T]) (T, e
 }
 
 // parseTwice has parse read an input, which may go back in it. What comes through
-// a pipe is kept in a file meanwhile.
+// a pipe is kept meanwhile.
 func parseTwice[T any](in io.Reader, parse func(io.ReadSeeker) (T, error)) (T, error) {
 	if seeker, ok := in.(io.ReadSeeker); ok {
 		if _, err := seeker.Seek(0, io.SeekCurrent); err == nil {
 			return parse(seeker)
 		}
 	}
-	var none T
-	kept, err := os.CreateTemp("", "enqueue-*.tmp") // mode 0600
+	kept, forget, err := keep(io.LimitReader(in, intake.DefaultMaxBytes+1))
 	if err != nil {
+		var none T
 		return none, fmt.Errorf("keeping the input at hand: %w", err)
 	}
-	defer kept.Close()
-	defer os.Remove(kept.Name())
-	if _, err := io.Copy(kept, io.LimitReader(in, intake.DefaultMaxBytes+1)); err != nil {
-		return none, fmt.Errorf("keeping the input at hand: %w", err)
-	}
-	if _, err := kept.Seek(0, io.SeekStart); err != nil {
-		return none, fmt.Errorf("keeping the input at hand: %w", err)
-	}
+	defer forget()
 	return parse(kept)
+}
+
+// keptInMemory is how much of a pipe is kept without a file.
+const keptInMemory = 8 << 20
+
+// keep reads all of in, and keeps it in memory or, if it is large, in a file. Where
+// none can be made, as in a container that is read-only, memory has to do. The
+// caller calls forget.
+func keep(in io.Reader) (kept io.ReadSeeker, forget func(), err error) {
+	var start bytes.Buffer
+	none := func() {}
+	if _, err := io.CopyN(&start, in, keptInMemory); err != nil {
+		if !errors.Is(err, io.EOF) {
+			return nil, none, err
+		}
+		return bytes.NewReader(start.Bytes()), none, nil
+	}
+	file, err := os.CreateTemp("", "enqueue-*.tmp") // mode 0600
+	if err != nil {
+		_, err := io.Copy(&start, in)
+		return bytes.NewReader(start.Bytes()), none, err
+	}
+	forget = func() {
+		_ = file.Close()
+		_ = os.Remove(file.Name())
+	}
+	if _, err = io.Copy(file, io.MultiReader(&start, in)); err == nil {
+		_, err = file.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		forget()
+		return nil, none, err
+	}
+	return file, forget, nil
 }
 
 // sizeOf is how much is left of an input, or 0 where nobody can tell.
