@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -152,8 +153,13 @@ func TestWhatGrowsIsPartitioned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	outlive := []string{
+		"backlog",        // a row of which goes with its last task
+		"granted_before", // which holds what must outlive a month
+		"person_events",  // which are of people
+	}
 	for _, table := range whole {
-		if table != "backlog" { // a row of which goes with its last task
+		if !slices.Contains(outlive, table) {
 			t.Errorf("%s has rows of jobs and is not partitioned by them: retention cannot drop them", table)
 		}
 	}
