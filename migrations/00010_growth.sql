@@ -5,7 +5,8 @@
 DO $$
 BEGIN
     IF EXISTS (SELECT FROM workers WHERE alive_until > now()) THEN
-        RAISE EXCEPTION 'workers of the version before are running: stop them first, and run this again';
+        RAISE EXCEPTION 'workers of the version before are running: stop them first, and run this again'
+            USING HINT = 'Send them SIGTERM, or docker compose stop worker. One that was killed counts as living for WORKER_ALIVE.';
     END IF;
 END
 $$;

@@ -94,9 +94,12 @@ func keep(in io.Reader) (kept io.ReadSeeker, forget func(), err error) {
 		_, err := io.Copy(&start, in)
 		return bytes.NewReader(start.Bytes()), none, err
 	}
+	removed := os.Remove(file.Name()) == nil // at once, where the system lets it live on while it is open
 	forget = func() {
 		_ = file.Close()
-		_ = os.Remove(file.Name())
+		if !removed {
+			_ = os.Remove(file.Name())
+		}
 	}
 	if _, err = io.Copy(file, io.MultiReader(&start, in)); err == nil {
 		_, err = file.Seek(0, io.SeekStart)

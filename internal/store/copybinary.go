@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -26,39 +27,35 @@ const (
 // copyBlock is how many bytes go out together.
 const copyBlock = 64 << 10
 
-// copyBinary copies rows, which come in blocks of whole rows. A block holds until
-// the next is asked for.
-func copyBinary(ctx context.Context, tx pgx.Tx, table string, columns []string, blocks iter.Seq[[]byte]) error {
-	next, stop := iter.Pull(blocks)
-	defer stop()
+// copyBinary copies rows, which come in blocks of whole rows, and returns how many
+// there were. A block holds until the next is asked for. The blocks are made by a
+// goroutine that has ended when copyBinary returns, however it does.
+func copyBinary(ctx context.Context, tx pgx.Tx, table string, columns []string, blocks iter.Seq[[]byte]) (rows int64, err error) {
+	r, w := io.Pipe()
+	var feeding sync.WaitGroup
+	feeding.Go(func() { _ = w.CloseWithError(feed(w, blocks)) }) // never fails
 	sql := "COPY " + pgx.Identifier{table}.Sanitize() + " (" + strings.Join(columns, ", ") + ") FROM STDIN BINARY"
-	_, err := tx.Conn().PgConn().CopyFrom(ctx, &blockReader{next: next, block: []byte(copyHeader)}, sql)
+	tag, err := tx.Conn().PgConn().CopyFrom(ctx, r, sql)
+	_ = r.Close() // never fails; it ends what is being made
+	feeding.Wait()
 	if err != nil {
-		return fmt.Errorf("copying %s: %w", table, err)
+		return 0, fmt.Errorf("copying %s: %w", table, err)
 	}
-	return nil
+	return tag.RowsAffected(), nil
 }
 
-// blockReader reads blocks, and the end of a copy after the last.
-type blockReader struct {
-	next  func() ([]byte, bool)
-	block []byte
-	ended bool
-}
-
-func (r *blockReader) Read(p []byte) (int, error) {
-	for len(r.block) == 0 {
-		if r.ended {
-			return 0, io.EOF
-		}
-		block, ok := r.next()
-		if r.block = block; !ok {
-			r.block, r.ended = []byte(copyEnd), true
+// feed writes a whole copy.
+func feed(w io.Writer, blocks iter.Seq[[]byte]) error {
+	if _, err := io.WriteString(w, copyHeader); err != nil {
+		return err
+	}
+	for block := range blocks {
+		if _, err := w.Write(block); err != nil {
+			return err
 		}
 	}
-	n := copy(p, r.block)
-	r.block = r.block[n:]
-	return n, nil
+	_, err := io.WriteString(w, copyEnd)
+	return err
 }
 
 func copyInt(dst []byte, n int) []byte {

@@ -128,7 +128,7 @@ func dailyObjection(ctx context.Context, tx pgx.Tx, created Created, job pending
 
 const rowsBefore = `
 SELECT j.rows FROM jobs j
-WHERE j.source = $1 AND j.id <> $2 AND j.parent_id IS NULL AND ` + spared + `
+WHERE j.source = $1 AND j.id <> $2 AND j.parent_id IS NULL AND j.input_sha256 <> '' AND ` + spared + `
 ORDER BY j.created_at DESC
 LIMIT 1`
 

@@ -68,12 +68,28 @@ func (s *Store) CheckSchema(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	files, err := fs.Glob(migrations.FS, "*.sql")
+	newest, err := newestMigration()
 	if err != nil {
-		return fmt.Errorf("listing migrations: %w", err)
+		return err
 	}
-	if at < len(files) {
-		return fmt.Errorf("%w (it is at %d, this version needs %d)", ErrSchema, at, len(files))
+	if int64(at) < newest {
+		return fmt.Errorf("%w (it is at %d, this version needs %d)", ErrSchema, at, newest)
 	}
 	return nil
+}
+
+// newestMigration returns the highest number of a migration of this program.
+func newestMigration() (newest int64, err error) {
+	files, err := fs.Glob(migrations.FS, "*.sql")
+	if err != nil {
+		return 0, fmt.Errorf("listing migrations: %w", err)
+	}
+	for _, name := range files {
+		n, err := goose.NumericComponent(name)
+		if err != nil {
+			return 0, fmt.Errorf("listing migrations: %w", err)
+		}
+		newest = max(newest, n)
+	}
+	return newest, nil
 }

@@ -119,7 +119,14 @@ func (j *pending) write(ctx context.Context, tx pgx.Tx) (changes string, err err
 	if err := copyRows(ctx, tx, "tasks", taskColumns, j.taskRows); err != nil {
 		return "", err
 	}
-	if err := copyBinary(ctx, tx, "changes", changeColumns, j.changeBlocks(digest)); err != nil {
+	if n := len(j.runs.last); n > 0 && j.runs.last[n-1] != j.Tasks.Len || n == 0 && j.Tasks.Len > 0 {
+		return "", fmt.Errorf("%d tasks were announced and others written", j.Tasks.Len)
+	}
+	written, err := copyBinary(ctx, tx, "changes", changeColumns, j.changeBlocks(digest))
+	if err == nil && written != int64(j.Changes.Len) {
+		err = fmt.Errorf("%d changes were announced and %d written", j.Changes.Len, written)
+	}
+	if err != nil {
 		return "", err
 	}
 	if j.settled == 0 {
@@ -195,6 +202,9 @@ func (j *pending) changeBlocks(h hash.Hash) iter.Seq[[]byte] {
 			if j.Progress != nil {
 				j.Progress(no)
 			}
+		}
+		if len(block) > 0 { // fewer came than were announced
+			yield(block)
 		}
 	}
 }
