@@ -151,7 +151,8 @@ func grantedBy(g store.Granted, source string) bool {
 }
 
 // renewals extends what the source of the schedule granted and what is about to
-// end.
+// end, unless somebody has asked to revoke it since: a revoke that failed leaves
+// the access in force, and is tried again.
 func (w *work) renewals(ctx context.Context, in *store.RunInput) (*intake.Batch, error) {
 	s := &sheet{today: w.today()}
 	f := store.GrantedFilter{
@@ -159,6 +160,9 @@ func (w *work) renewals(ctx context.Context, in *store.RunInput) (*intake.Batch,
 		Location: w.options.Location,
 	}
 	err := w.store.Granted(ctx, f, func(g store.Granted) error {
+		if newest, ok := g.Newest(); !ok || newest.Operation != access.Grant {
+			return nil
+		}
 		terms := g.Terms
 		terms.ExpiresOn = s.today.AddDays(w.daysOf(g))
 		if g.Terms.ExpiresOn.Before(terms.ExpiresOn) {

@@ -136,6 +136,8 @@ func TestRenewals(t *testing.T) {
 	w.give("it", each("others "+on(2)))
 	w.give("hr-nightly", each("gone "+on(2)))
 	w.give("hr-nightly", rows("revoke", "gone"))
+	w.give("hr-nightly", each("left "+on(2)))
+	w.give("hr-nightly", rows("revoke", "left"), "left") // it fails, and is not to be undone
 
 	w.nextNight() // the day after at the latest
 	w.round()
