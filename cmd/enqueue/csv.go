@@ -119,6 +119,9 @@ func (a *app) csv(ctx context.Context, r csvRequest) error {
 	if err := checkTexts(r.source, r.requestedBy, r.reason, r.key); err != nil {
 		return err
 	}
+	if err := checkKey(r.key); err != nil {
+		return err
+	}
 	if r.source == "" || r.requestedBy == "" {
 		return usageError{err: errors.New("--source and --requested-by must not be empty")}
 	}

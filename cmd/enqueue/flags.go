@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+
+	"github.com/usher-bi/usher/internal/tasks"
 )
 
 // wordFlag is a flag that takes one of a few words.
@@ -149,6 +151,14 @@ func checkTexts(values ...string) error {
 		if !utf8.ValidString(value) {
 			return usageError{err: fmt.Errorf("%q is not UTF-8; set the terminal to it", value)}
 		}
+	}
+	return nil
+}
+
+// checkKey refuses idempotency keys that are not for people to use.
+func checkKey(key string) error {
+	if tasks.ReservedKey(key) {
+		return usageError{err: fmt.Errorf("--key %q begins like the keys of events and schedules; use another one", key)}
 	}
 	return nil
 }

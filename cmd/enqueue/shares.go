@@ -108,6 +108,9 @@ func (a *app) shares(ctx context.Context, r sharesRequest) error {
 	if err := checkTexts(r.Source, r.RequestedBy, r.Reason, r.Key); err != nil {
 		return err
 	}
+	if err := checkKey(r.Key); err != nil {
+		return err
+	}
 	if r.Source == "" || r.RequestedBy == "" {
 		return usageError{err: errors.New("--source and --requested-by must not be empty")}
 	}

@@ -174,9 +174,9 @@ func fill(sub *tasks.Submission, e store.PersonEvent, changes []access.Change) {
 
 // eventJob is how the job of an event is known, or that of a later round.
 func eventJob(e store.PersonEvent, round int) store.EventJob {
-	key := "event:" + e.ID
+	key := tasks.EventKey + e.ID
 	if round > 0 {
-		key = fmt.Sprintf("event:%s:again:%d", e.ID, round)
+		key = fmt.Sprintf("%s%d:%s", tasks.EventAgainKey, round, e.ID)
 	}
 	sum := sha256.Sum256(fmt.Appendf(nil, "usher event job 1 %q %q", key, e.Fingerprint()))
 	return store.EventJob{Source: e.Source, Key: key, Fingerprint: hex.EncodeToString(sum[:])}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/usher-bi/usher/internal/access"
 	"github.com/usher-bi/usher/internal/store"
+	"github.com/usher-bi/usher/internal/tasks"
 )
 
 // work is what there is to do of one run in one round.
@@ -149,7 +150,7 @@ func (w *work) today() access.Date {
 
 // key is the idempotency key of the job of an input.
 func (w *work) key(in store.RunInput) string {
-	key := "schedule:" + w.run.Of.Name + ":" + w.run.Slot.Format(time.RFC3339Nano)
+	key := tasks.ScheduleKey + w.run.Of.Name + ":" + w.run.Slot.Format(time.RFC3339Nano)
 	if w.run.Of.Kind == store.FolderSchedule {
 		key += fmt.Sprintf(":%d", in.No)
 	}

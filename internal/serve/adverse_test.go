@@ -63,6 +63,9 @@ func TestRequestsThatAreNotUnderstood(t *testing.T) {
 			header: map[string]string{"Content-Type": "application/json", "Idempotency-Key": "k"},
 		}).problem(t, http.StatusBadRequest, "invalid_parameter")
 	}
+	for _, key := range []string{"event:hr-5", "event-again:1:hr-5", `"schedule:nightly:2026-11-23T02:00:00Z"`} {
+		w.post(key, threeRows, nil).problem(t, http.StatusBadRequest, "invalid_idempotency_key")
+	}
 	w.do(asked{method: "GET", path: "/v1/nothing", raw: true}).problem(t, http.StatusNotFound, "not_found")
 	a := w.do(asked{method: "DELETE", path: "/v1/jobs", raw: true})
 	a.problem(t, http.StatusMethodNotAllowed, "method_not_allowed")

@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/usher-bi/usher/internal/store"
+	"github.com/usher-bi/usher/internal/tasks"
 )
 
 // params are what is said of a submission beside its rows: in the query, or as
@@ -153,6 +154,8 @@ func keyOf(r *http.Request) (string, error) {
 			"send the header Idempotency-Key with a name of your own for this submission, so that repeating it does nothing twice")
 	case len(key) > longest || strings.ContainsFunc(key, func(c rune) bool { return c < ' ' || c > '~' }):
 		return "", problemf(http.StatusBadRequest, "invalid_idempotency_key", "the Idempotency-Key is no ASCII text of at most %d characters", longest)
+	case tasks.ReservedKey(key):
+		return "", problemf(http.StatusBadRequest, "invalid_idempotency_key", "keys that begin like %.12q are those of events and schedules; use another one", key)
 	}
 	return key, nil
 }
