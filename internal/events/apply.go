@@ -215,11 +215,13 @@ func (a *Applier) move(ctx context.Context, e store.PersonEvent, to people.Profi
 }
 
 // leave plans for who leaves: whatever this system granted and is not known to be
-// gone, what waits to be granted too.
+// gone, and what waits to be granted. What could not be granted is revoked, too: the
+// revoke finds nothing, and is newer than any retry of the grant. Of all that is
+// granted to a user, Quick BI has a call that revokes it.
 func (a *Applier) leave(ctx context.Context, e store.PersonEvent) ([]access.Change, error) {
 	var held []access.Resource
 	err := a.granted(ctx, e.Principal, func(g store.Granted) {
-		if g.MayHold() {
+		if newest, ok := g.Newest(); g.MayHold() || ok && newest.Operation == access.Grant {
 			held = append(held, g.Resource)
 		}
 	})

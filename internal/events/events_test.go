@@ -75,7 +75,8 @@ func TestALeaverLosesEverything(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 
-	grant := func(key string, resources ...string) {
+	grant := func(key string, resources ...string) (job string) {
+		t.Helper()
 		sub := tasks.Submission{Source: "nightly", RequestedBy: "n", Lane: store.Bulk, Key: key, Fingerprint: key, Header: []string{"a"}, Input: store.Input{Rows: len(resources)}}
 		var rows tasks.RowList
 		for i, r := range resources {
@@ -85,13 +86,15 @@ func TestALeaverLosesEverything(t *testing.T) {
 			}}})
 		}
 		sub.Rows = rows
-		if _, err := w.submits.Submit(t.Context(), sub); err != nil {
+		done, err := w.submits.Submit(t.Context(), sub)
+		if err != nil {
 			t.Fatal(err)
 		}
+		return done.JobID
 	}
 	grant("granted", "granted")
 	w.end(t, "")
-	grant("refused", "refused")
+	refused := grant("refused", "refused")
 	w.end(t, "failed", "refused")
 	grant("lost", "lost")
 	w.end(t, "unknown", "lost")
@@ -100,9 +103,16 @@ func TestALeaverLosesEverything(t *testing.T) {
 	w.accept(t, fact("gone", 1, "leaver", "u"))
 	w.round(t)
 	leaver := w.event(t, "u", "gone")
-	want(t, "a leaver's job", w.changes(t, leaver.JobID), []string{"revoke granted", "revoke lost", "revoke queued"})
+	want(t, "a leaver's job", w.changes(t, leaver.JobID), []string{"revoke granted", "revoke lost", "revoke queued", "revoke refused"})
 	if job, err := w.Job(t.Context(), leaver.JobID); err != nil || job.Lane != store.Urgent {
 		t.Errorf("the leaver's job goes by the %s lane, %v", job.Lane, err)
+	}
+	retried, err := w.submits.Retry(t.Context(), tasks.RetryRequest{JobID: refused, RequestedBy: "n"})
+	if err != nil {
+		t.Fatalf("Retry: %v", err)
+	}
+	if got := w.wanted(t, "u"); len(got) > 0 {
+		t.Errorf("after the retry %s, a leaver is to have %q", retried.JobID, got)
 	}
 	open := func(wantOpen bool, problem string) {
 		t.Helper()
