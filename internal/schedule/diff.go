@@ -135,13 +135,16 @@ func holds(g store.Granted, terms access.Terms) bool {
 }
 
 // grantedBy reports whether a source gave, or may have given, what may be in
-// force: a grant that found the access there already gave nothing.
+// force: a grant that found the access there already gave nothing, and one that was
+// refused is nobody's.
 func grantedBy(g store.Granted, source string) bool {
 	for _, a := range g.Asked {
 		switch {
 		case a.Operation == access.Revoke && (a.Status == store.Succeeded || a.Status == store.NoChange):
 			return false
-		case a.Operation == access.Grant && a.Status != store.Canceled && a.Source != source:
+		case a.Status == store.Canceled, a.Status == store.Failed:
+			continue
+		case a.Operation == access.Grant && a.Source != source:
 			return false
 		case a.Operation == access.Grant && slices.Contains([]store.Status{store.Succeeded, store.Unknown, store.Pending}, a.Status):
 			return true

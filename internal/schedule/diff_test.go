@@ -116,6 +116,7 @@ func TestDesiredRevokesOnlyWhatItGranted(t *testing.T) {
 		{"another's", []store.Asked{grant(store.Succeeded, "t")}, false},
 		{"another's since", []store.Asked{grant(store.Succeeded, "t"), grant(store.Succeeded, "s")}, false},
 		{"its own since", []store.Asked{grant(store.Succeeded, "s"), grant(store.Succeeded, "t")}, true},
+		{"another's that was refused", []store.Asked{grant(store.Failed, "t"), grant(store.Succeeded, "s")}, true},
 		{"another's that was withdrawn", []store.Asked{grant(store.Canceled, "t"), grant(store.Succeeded, "s")}, true},
 	} {
 		if got := grantedBy(store.Granted{Asked: tt.asked}, "s"); got != tt.want {
@@ -136,6 +137,7 @@ func TestRenewals(t *testing.T) {
 	w.give("it", each("others "+on(2)))
 	w.give("hr-nightly", each("gone "+on(2)))
 	w.give("hr-nightly", rows("revoke", "gone"))
+	w.give("it", each("lately "+on(200)), "lately") // nothing came of it
 	w.give("hr-nightly", each("left "+on(2)))
 	w.give("hr-nightly", rows("revoke", "left"), "left") // it fails, and is not to be undone
 

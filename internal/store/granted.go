@@ -76,7 +76,7 @@ const (
 // GrantedFilter narrows what is told of. Zero fields do not narrow.
 type GrantedFilter struct {
 	Principal     access.Principal
-	Source        string        // only where the newest grant that was not withdrawn is that source's
+	Source        string        // only where the newest grant that was neither withdrawn nor refused is that source's
 	ExpiresBefore access.Date   // only where the terms end before that day, and today at the earliest
 	States        []AccessState // only these
 
@@ -294,10 +294,10 @@ func (f GrantedFilter) wants(g Granted, today access.Date) bool {
 	return f.Source == "" || f.Source == grantor(g.Asked)
 }
 
-// grantor is the source of the newest grant that was not withdrawn.
+// grantor is the source of the newest grant that was neither withdrawn nor refused.
 func grantor(asked []Asked) string {
 	for _, a := range asked {
-		if a.Operation == access.Grant && a.Status != Canceled {
+		if a.Operation == access.Grant && a.Status != Canceled && a.Status != Failed {
 			return a.Source
 		}
 	}
