@@ -39,12 +39,16 @@ func scanProfiles(row pgx.CollectableRow) (p ProfileSet, err error) {
 	return p, err
 }
 
+// One load at a time. Locking the table is beyond the rights of the programs. The
+// number has no meaning beyond being the same in every program.
+const lockProfiles = `SELECT pg_advisory_xact_lock(7201884422)`
+
 // LoadProfiles puts profiles in force. Those that are in force already change
 // nothing. A version stands for one content: [ErrVersionReused] otherwise. Going
 // back to an earlier file is loading it again.
 func (s *Store) LoadProfiles(ctx context.Context, n NewProfiles, o Order) (set ProfileSet, changed bool, err error) {
 	err = s.inTx(ctx, "loading profiles", func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `LOCK TABLE profile_sets IN SHARE ROW EXCLUSIVE MODE`); err != nil {
+		if _, err := tx.Exec(ctx, lockProfiles); err != nil {
 			return err
 		}
 		set, err = newestProfiles(ctx, tx)

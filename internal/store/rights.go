@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -41,7 +42,9 @@ func (r relation) rights() string {
 		return "SELECT ON"
 	case r.appendOnly, r.name == "shared_works", r.name == "verifications":
 		return "SELECT, INSERT ON"
-	case r.name == "jobs", r.name == "tasks", r.name == "sealed_counts", r.name == "limits", r.name == "person_events", r.name == "tokens":
+	case slices.Contains([]string{
+		"jobs", "tasks", "sealed_counts", "limits", "person_events", "tokens", "schedules", "schedule_runs", "schedule_inputs",
+	}, r.name):
 		return "SELECT, INSERT, UPDATE ON"
 	default: // what stands for the present only
 		return "SELECT, INSERT, UPDATE, DELETE ON"

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/usher-bi/usher/internal/people"
 	"github.com/usher-bi/usher/internal/store"
 )
 
@@ -31,6 +34,23 @@ func (w world) limited(t *testing.T) *pgx.Conn {
 		_, _ = w.sql.Exec(ctx, "DROP OWNED BY "+pgx.Identifier{cfg.User}.Sanitize()+"; DROP ROLE "+pgx.Identifier{cfg.User}.Sanitize())
 	})
 	return conn
+}
+
+// openLimited opens the store as such a role, too.
+func (w world) openLimited(t *testing.T) (*pgx.Conn, *store.Store) {
+	t.Helper()
+	conn := w.limited(t)
+	as, err := url.Parse(w.sql.Config().ConnString())
+	if err != nil {
+		t.Fatal(err)
+	}
+	as.User = url.User(conn.Config().User)
+	s, err := store.Open(t.Context(), as.String(), 4)
+	if err != nil {
+		t.Fatalf("Open: %v", err)
+	}
+	t.Cleanup(s.Close)
+	return conn, s
 }
 
 func TestAuditCannotBeRewrittenByThePrograms(t *testing.T) {
@@ -75,6 +95,68 @@ func TestAuditCannotBeRewrittenByThePrograms(t *testing.T) {
 	}
 	if _, err := conn.Exec(t.Context(), "SELECT make_partitions()"); err != nil {
 		t.Errorf("making partitions: %v", err)
+	}
+}
+
+func TestPeopleAndSchedulesAreWithinTheRightsOfThePrograms(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	conn, s := w.openLimited(t)
+	ctx, by := t.Context(), store.Order{Actor: "ann"}
+
+	const text = "version: \"1\"\nprofiles: {guest: {resources: [{type: workspace, id: w, role: viewer}]}}\n"
+	p, err := people.ParseProfiles([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, changed, err := s.LoadProfiles(ctx, store.NewProfiles{Profiles: p, Content: []byte(text)}, by); !changed || err != nil {
+		t.Errorf("LoadProfiles = %t, %v", changed, err)
+	}
+	left := people.Event{ID: "e1", Type: people.Leaver, Principal: "u", EffectiveAt: time.Unix(0, 0)}
+	back := people.Event{ID: "e2", Type: people.Withdraw, Withdraws: "e0"}
+	if _, err := s.AcceptEvents(ctx, store.EventsRequest{Source: "hr", RequestedBy: "ann", Events: []people.Line{{Event: left, No: 1}, {Event: back, No: 2}}}); err != nil {
+		t.Errorf("AcceptEvents: %v", err)
+	}
+	due, err := s.DueEvents(ctx, 10)
+	if err != nil || len(due) != 1 {
+		t.Fatalf("DueEvents = %+v, %v", due, err)
+	}
+	key := due[0].Key()
+	if begun, err := s.BeginEvent(ctx, key, 0); !begun || err != nil {
+		t.Errorf("BeginEvent = %t, %v", begun, err)
+	}
+	allowed := map[string]error{
+		"EventApplied": s.EventApplied(ctx, store.AppliedEvent{EventKey: key, Open: true, Actor: "ann"}),
+		"RoundDone":    s.RoundDone(ctx, due[0], time.Minute),
+		"CloseEvent":   s.CloseEvent(ctx, key, "ann"),
+		"Granted":      s.Granted(ctx, store.GrantedFilter{}, func(store.Granted) error { return nil }),
+		"AddSchedule": s.AddSchedule(ctx, store.Schedule{
+			Name: "n", Kind: store.RenewSchedule, RenewDays: 1, CompleteBy: store.CompleteByDone, Cron: "0 2 * * *", Timezone: "UTC",
+			CatchUp: store.CatchUpOnce, Overlap: store.OverlapSkip, Lane: store.Bulk, Source: "n", RequestedBy: "ann",
+		}),
+	}
+	sched, err := s.Schedule(ctx, "n")
+	if err != nil {
+		t.Fatalf("Schedule: %v", err)
+	}
+	slot := sched.PlannedUntil.Add(time.Hour)
+	ref := store.RunRef{Schedule: sched.ID, Slot: slot}
+	_, allowed["Decide"] = s.Decide(ctx, store.Decision{Schedule: sched.ID, From: sched.PlannedUntil, Until: slot, At: slot, State: store.RunDue})
+	allowed["StartRun"] = s.StartRun(ctx, ref, slot, []store.RunInput{{}})
+	allowed["SetInput"] = s.SetInput(ctx, ref, store.RunInput{No: 1, State: store.InputNothing})
+	allowed["SetRun"] = s.SetRun(ctx, ref, store.RunChange{State: store.RunNothing, At: slot})
+	for what, err := range allowed {
+		if err != nil {
+			t.Errorf("%s as the role of the programs: %v", what, err)
+		}
+	}
+	for _, sql := range []string{
+		"UPDATE profile_sets SET version = '2'", "DELETE FROM person_events", "DELETE FROM granted_before", "DELETE FROM tokens",
+		"DELETE FROM sealed_counts", "DELETE FROM schedules", "DELETE FROM schedule_runs", "DELETE FROM schedule_inputs",
+	} {
+		if _, err := conn.Exec(ctx, sql); !lacksRight(err) {
+			t.Errorf("%s: %v, want it refused", sql, err)
+		}
 	}
 }
 
