@@ -83,7 +83,7 @@ func addChores(o *tasks.Options, cfg config.Config, stores stores, log zerolog.L
 	submitter := tasks.NewSubmitter(stores.db, tasks.NewQueue(stores.queue))
 	schedules := schedule.NewRunner(stores.db, submitter, schedule.Options{Inbox: inbox, Location: cfg.Location, Log: log})
 	people := events.NewApplier(stores.db, submitter, events.Options{Name: o.Name, Location: cfg.Location, Log: log})
-	o.Chores = append(o.Chores, schedules.Chore(), people.Chore())
+	o.Chores = append(append(o.Chores, schedules.Chores()...), people.Chore())
 	return func() {
 		if inbox != nil {
 			_ = inbox.Close()

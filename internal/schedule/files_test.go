@@ -179,7 +179,7 @@ func TestACrashSubmitsNothingTwice(t *testing.T) {
 		{"after it is submitted", func(w *world, _ store.OpenRun) {
 			r := w.newRunner()
 			r.submitter = dying{w.submitter}
-			if err := r.Round(w.t.Context(), w.now); !errors.Is(err, errDied) {
+			if err := r.round(w.t.Context(), w.now); !errors.Is(err, errDied) {
 				w.t.Fatal(err)
 			}
 		}},
@@ -293,7 +293,7 @@ func TestNothingOutsideTheInboxIsRead(t *testing.T) {
 	s.CompleteBy = store.CompleteByRename
 	w.add(s)
 	w.nextNight()
-	if err := w.runner.Round(t.Context(), w.now); err == nil {
+	if err := w.runner.round(t.Context(), w.now); err == nil {
 		t.Error("what lies outside was looked at")
 	}
 	if len(w.jobs()) > 0 {

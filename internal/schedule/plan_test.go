@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/usher-bi/usher/internal/slots"
 	"github.com/usher-bi/usher/internal/store"
+	"github.com/usher-bi/usher/internal/tasks"
 )
 
 var errDied = errors.New("died")
@@ -142,7 +144,7 @@ func TestOneJobASlot(t *testing.T) {
 			r := w.newRunner()
 			all.Go(func() {
 				for range 2 {
-					if _, err := w.Alone(t.Context(), "schedules", func(ctx context.Context) error { return r.Round(ctx, w.now) }); err != nil {
+					if _, err := w.Alone(t.Context(), "schedules", func(ctx context.Context) error { return r.round(ctx, w.now) }); err != nil {
 						t.Error(err)
 					}
 				}
@@ -156,4 +158,69 @@ func TestOneJobASlot(t *testing.T) {
 	if jobs := w.jobs(); len(jobs) != slotsRun {
 		t.Errorf("%d jobs for %d slots", len(jobs), slotsRun)
 	}
+}
+
+// A schedule that nobody can make sense of is told of, and the others run.
+func TestOneBadScheduleStopsNoOther(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	bad, good := nightly(store.RenewSchedule, ""), nightly(store.RenewSchedule, "")
+	bad.Name, bad.Cron = "a-bad-one", "never"
+	w.add(bad)
+	w.add(good)
+	w.nextNight()
+	due, err := w.runner.plan(t.Context(), w.now)
+	if due != 1 || err == nil || !strings.Contains(err.Error(), "schedule a-bad-one: ") {
+		t.Errorf("%d slots are due, %v; want 1, and to hear of the bad one", due, err)
+	}
+}
+
+// slow is a submitter that takes its time: it says that it began, and waits.
+type slow struct {
+	Submitter
+
+	began, goOn chan struct{}
+}
+
+func (s slow) Submit(ctx context.Context, sub tasks.Submission) (tasks.Submitted, error) {
+	close(s.began)
+	<-s.goOn
+	return s.Submitter.Submit(ctx, sub)
+}
+
+func TestALongRunDelaysNoDecision(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.add(nightly(store.FileSchedule, "people.csv"))
+	w.nextNight()
+	w.deliver("people.csv", rows("grant", users(1, 2)...))
+	r := w.newRunner()
+	takes := slow{Submitter: r.submitter, began: make(chan struct{}), goOn: make(chan struct{})}
+	r.submitter = takes
+	chores := r.Chores()
+	alone := func(chore int, now time.Time, do func(context.Context, time.Time) error) bool {
+		did, err := w.Alone(t.Context(), chores[chore].Name, func(ctx context.Context) error { return do(ctx, now) })
+		if err != nil {
+			t.Errorf("%s: %v", chores[chore].Name, err)
+		}
+		return did
+	}
+	due := 0
+	plan := func(ctx context.Context, now time.Time) (err error) {
+		due, err = r.plan(ctx, now)
+		return err
+	}
+	if !alone(0, w.now, plan) || due != 1 {
+		t.Fatalf("%d slots are due, want 1", due)
+	}
+	var run sync.WaitGroup
+	now := w.now
+	run.Go(func() { alone(1, now, r.carryOut) })
+	<-takes.began
+	w.nextNight()
+	if !alone(0, w.now, plan) || due != 1 {
+		t.Errorf("nobody decides on slots while a run takes its time, or %d are due", due)
+	}
+	close(takes.goOn)
+	run.Wait()
 }

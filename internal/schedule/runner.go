@@ -29,12 +29,12 @@ type Submitter interface {
 type Options struct {
 	Inbox    *os.Root       // below which files are picked up; nil leaves them to other processes
 	Location *time.Location // where a day ends for Quick BI; nil means UTC
-	Interval time.Duration  // between two rounds; 0 means 5s
+	Interval time.Duration  // between two rounds of each chore; 0 means 5s
 	Log      zerolog.Logger
 }
 
-// Runner runs schedules, beside others in other processes: one at a time does
-// something.
+// Runner runs schedules, beside others in other processes: one at a time decides
+// on slots, and one carries runs out.
 type Runner struct {
 	store     *store.Store
 	submitter Submitter
@@ -42,7 +42,7 @@ type Runner struct {
 	blind     map[int64]bool // schedules of which it was said that their files are out of sight
 }
 
-// NewRunner returns a runner that does nothing by itself: see [Runner.Chore].
+// NewRunner returns a runner that does nothing by itself: see [Runner.Chores].
 func NewRunner(st *store.Store, submitter Submitter, o Options) *Runner {
 	if o.Location == nil {
 		o.Location = time.UTC
@@ -53,25 +53,31 @@ func NewRunner(st *store.Store, submitter Submitter, o Options) *Runner {
 	return &Runner{store: st, submitter: submitter, options: o, blind: map[int64]bool{}}
 }
 
-// Chore has the workers do rounds, whichever is first.
-func (r *Runner) Chore() tasks.Chore {
-	return tasks.Chore{Name: "schedules", Every: r.options.Interval, Do: r.round}
-}
-
-func (r *Runner) round(ctx context.Context) error {
-	now, err := r.store.Now(ctx)
-	if err != nil {
+// Chores have the workers do rounds, whichever is first. Deciding on slots waits for
+// no run: a slot that comes while one takes its time is not missed.
+func (r *Runner) Chores() []tasks.Chore {
+	at := func(round func(context.Context, time.Time) error) func(context.Context) error {
+		return func(ctx context.Context) error {
+			now, err := r.store.Now(ctx)
+			if err != nil {
+				return err
+			}
+			return round(ctx, now)
+		}
+	}
+	plan := func(ctx context.Context, now time.Time) error {
+		_, err := r.plan(ctx, now)
 		return err
 	}
-	return r.Round(ctx, now)
+	return []tasks.Chore{
+		{Name: "slots", Every: r.options.Interval, Do: at(plan)},
+		{Name: "schedules", Every: r.options.Interval, Do: at(r.carryOut)},
+	}
 }
 
-// Round decides on every slot up to now, and does what can be done of every run
-// that is open. Rounds beside each other do no harm.
-func (r *Runner) Round(ctx context.Context, now time.Time) error {
-	if _, err := r.plan(ctx, now); err != nil {
-		return err
-	}
+// carryOut does what can be done of every run that is open. What fails of one holds
+// up no other. Rounds beside each other do no harm.
+func (r *Runner) carryOut(ctx context.Context, now time.Time) error {
 	open, err := r.store.OpenRuns(ctx)
 	if err != nil {
 		return err
@@ -82,7 +88,7 @@ func (r *Runner) Round(ctx context.Context, now time.Time) error {
 		err := w.advance(ctx)
 		open[i] = w.run
 		if err != nil {
-			if ctx.Err() != nil || errors.Is(err, store.ErrUnavailable) {
+			if away(ctx, err) {
 				return err
 			}
 			problems = append(problems, fmt.Errorf("schedule %s: %w", run.Of.Name, err))
@@ -91,31 +97,47 @@ func (r *Runner) Round(ctx context.Context, now time.Time) error {
 	return errors.Join(problems...)
 }
 
-// plan decides on the slots of each schedule, and counts those that are due by it.
+// away reports whether an error says that nothing else can be done now.
+func away(ctx context.Context, err error) bool {
+	return ctx.Err() != nil || errors.Is(err, store.ErrUnavailable)
+}
+
+// plan decides on the slots of each schedule up to now, and counts those that are due
+// by it. What fails of one schedule holds up no other.
 func (r *Runner) plan(ctx context.Context, now time.Time) (due int, err error) {
 	schedules, err := r.store.Schedules(ctx)
 	if err != nil {
 		return 0, err
 	}
+	var problems []error
 	for _, s := range schedules {
-		calendar, err := slots.Parse(s.Cron, s.Timezone)
-		if err != nil { // it was judged when it was added
-			return due, fmt.Errorf("schedule %s: %w", s.Name, err)
-		}
-		d, ok := decide(s, calendar, now)
-		if !ok {
-			continue
-		}
-		isDue, err := r.store.Decide(ctx, d)
+		isDue, err := r.planOne(ctx, s, now)
 		if err != nil {
-			return due, err
+			if away(ctx, err) {
+				return due, err
+			}
+			problems = append(problems, fmt.Errorf("schedule %s: %w", s.Name, err))
 		}
 		if isDue {
 			due++
 		}
-		if isDue || d.State == store.RunMissed {
-			r.options.Log.Info().Str("schedule", s.Name).Time("slot", d.Until).Str("state", string(d.State)).Int("passed_over", d.Missed).Msg("a slot has come")
-		}
 	}
-	return due, nil
+	return due, errors.Join(problems...)
+}
+
+// planOne decides on the slots of one schedule.
+func (r *Runner) planOne(ctx context.Context, s store.Schedule, now time.Time) (isDue bool, err error) {
+	calendar, err := slots.Parse(s.Cron, s.Timezone)
+	if err != nil { // it was judged when it was added
+		return false, err
+	}
+	d, ok := decide(s, calendar, now)
+	if !ok {
+		return false, nil
+	}
+	isDue, err = r.store.Decide(ctx, d)
+	if err == nil && (isDue || d.State == store.RunMissed) {
+		r.options.Log.Info().Str("schedule", s.Name).Time("slot", d.Until).Str("state", string(d.State)).Int("passed_over", d.Missed).Msg("a slot has come")
+	}
+	return isDue, err
 }

@@ -90,11 +90,19 @@ func (w *world) nextNight() {
 	w.now = two
 }
 
+// round decides on slots and carries out what is open, as the chores do.
+func (r *Runner) round(ctx context.Context, now time.Time) error {
+	if _, err := r.plan(ctx, now); err != nil {
+		return err
+	}
+	return r.carryOut(ctx, now)
+}
+
 // round does a round, which must succeed.
 func (w *world) round() {
 	w.t.Helper()
-	if err := w.runner.Round(w.t.Context(), w.now); err != nil {
-		w.t.Fatalf("Round: %v", err)
+	if err := w.runner.round(w.t.Context(), w.now); err != nil {
+		w.t.Fatalf("round: %v", err)
 	}
 }
 
