@@ -87,8 +87,10 @@ func each(events []store.PersonEvent, f func(store.PersonEvent) error) error {
 	return errors.Join(failed...)
 }
 
-// unknownProfileFor is how long an event waits for its profile to be loaded.
-const unknownProfileFor = time.Minute
+const (
+	unknownProfileFor = time.Minute     // how long an event waits for its profile to be loaded
+	refusedFor        = 5 * time.Second // likewise for another of its person to be applied, or to end it
+)
 
 // apply begins an event, unless that was done, and carries it out.
 func (a *Applier) apply(ctx context.Context, e store.PersonEvent) error {
@@ -107,8 +109,11 @@ func (a *Applier) apply(ctx context.Context, e store.PersonEvent) error {
 		e.ProfileSet = set.No
 	}
 	begun, err := a.store.BeginEvent(ctx, e.Key(), e.ProfileSet)
-	if err != nil || !begun {
+	if err != nil {
 		return err
+	}
+	if !begun { // and it leaves its place in the next round to others
+		return a.store.PostponeEvent(ctx, e.Key(), "", refusedFor)
 	}
 	return a.carryOut(ctx, e)
 }

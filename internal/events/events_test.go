@@ -246,20 +246,53 @@ func TestAnEventThatCannotBeAppliedIsShown(t *testing.T) {
 func TestWhatFailsForOneHoldsUpNobodyElse(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
-	w.accept(t, fact("e1", 1, "joiner", "u1", "guest"), fact("e2", 2, "leaver", "u1"), fact("e3", 3, "joiner", "u2", "guest"))
+	w.accept(t, fact("e1", 1, "joiner", "u1", "guest"))
 	w.exec(t, `
 CREATE FUNCTION refuse_e1() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
 CREATE TRIGGER refuse_e1 BEFORE INSERT ON jobs FOR EACH ROW WHEN (NEW.idempotency_key = 'event:e1') EXECUTE FUNCTION refuse_e1()`)
-	if err := w.applier.Round(t.Context()); err == nil || !strings.Contains(err.Error(), "event e1: ") {
-		t.Errorf("Round = %v, want to hear of e1", err)
+	fails := func() {
+		t.Helper()
+		if err := w.applier.Round(t.Context()); err == nil || !strings.Contains(err.Error(), "event e1: ") {
+			t.Errorf("Round = %v, want to hear of e1", err)
+		}
+	}
+	fails()
+	w.accept(t, fact("e2", 2, "leaver", "u1"), fact("e3", 3, "joiner", "u2", "guest"))
+	fails()
+	if due, err := w.DueEvents(t.Context(), 10); err != nil || len(due) != 1 || due[0].ID != "e1" {
+		t.Errorf("an event that must wait is due at once: %+v, %v", due, err)
 	}
 	status := func() []store.EventStatus {
 		return []store.EventStatus{w.event(t, "u1", "e1").Status, w.event(t, "u1", "e2").Status, w.event(t, "u2", "e3").Status}
 	}
 	want(t, "while one fails", status(), []store.EventStatus{store.EventApplying, store.EventWaiting, store.EventApplied})
 	w.exec(t, `DROP TRIGGER refuse_e1 ON jobs`)
+	w.soon(t)
 	w.round(t)
 	want(t, "afterwards", status(), []store.EventStatus{store.EventApplied, store.EventApplied, store.EventApplied})
+}
+
+// Whoever leaves waits for nobody who came before.
+func TestLeaversGoFirst(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.accept(t, fact("e1", 1, "joiner", "u1", "guest"), fact("e2", 2, "joiner", "u2", "guest"), fact("e3", 3, "leaver", "u2"), fact("e4", 4, "joiner", "u2", "guest"))
+	due, err := w.DueEvents(t.Context(), 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := []string{}
+	for _, e := range due {
+		ids = append(ids, e.ID)
+	}
+	want(t, "the order", ids, []string{"e3", "e1", "e2", "e4"})
+	w.round(t)
+	w.soon(t)
+	w.round(t)
+	if e := w.event(t, "u2", "e2"); e.Status != store.EventSuperseded {
+		t.Errorf("the joiner before the leaver is %s", e.Status)
+	}
+	want(t, "who came back has", w.wanted(t, "u2"), []string{"lobby"})
 }
 
 func TestBadEventsAreRejectedTogether(t *testing.T) {

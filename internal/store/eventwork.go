@@ -25,8 +25,9 @@ UPDATE person_events e SET status = 'superseded', problem = '', ended_by = (` + 
 WHERE e.status = 'waiting' AND e.look_at <= now() AND EXISTS (` + newerApplied + `)`
 
 // DueEvents returns at most that many events that are to be applied now, by
-// Postgres's clock, in the order in which they are: those that were begun before
-// those that were not. Before that it ends those that were withdrawn or come too
+// Postgres's clock: those that were begun, then leavers, then the others, each in the
+// order in which they take effect. An older event of somebody who has left is
+// superseded by that, and ends as if it had come first. Before that it ends those that were withdrawn or come too
 // late.
 func (s *Store) DueEvents(ctx context.Context, limit int) ([]PersonEvent, error) {
 	for _, end := range []string{withdrawEvents + ` AND e.look_at <= now()`, supersedeEvents} {
@@ -34,7 +35,7 @@ func (s *Store) DueEvents(ctx context.Context, limit int) ([]PersonEvent, error)
 			return nil, outward("ending events", err)
 		}
 	}
-	return s.events(ctx, ` WHERE e.status IN ('waiting', 'applying') AND e.look_at <= now() ORDER BY e.status, e.effective_at, e.source, e.event_id LIMIT $1`, limit)
+	return s.events(ctx, ` WHERE e.status IN ('waiting', 'applying') AND e.look_at <= now() ORDER BY e.status, e.type <> 'leaver', e.effective_at, e.source, e.event_id LIMIT $1`, limit)
 }
 
 // AnyEventDue reports whether there is something to apply or to look after.
@@ -59,7 +60,7 @@ func (s *Store) BeginEvent(ctx context.Context, k EventKey, profileSet int64) (b
 	return tag.RowsAffected() == 1, outward("beginning an event", err)
 }
 
-// PostponeEvent keeps an event waiting, and says why.
+// PostponeEvent keeps an event waiting, and says why; "" for no reason to show.
 func (s *Store) PostponeEvent(ctx context.Context, k EventKey, problem string, after time.Duration) error {
 	_, err := s.pool.Exec(ctx, `UPDATE person_events SET problem = $3, look_at = now() + $4::interval WHERE source = $1 AND event_id = $2 AND status = 'waiting'`,
 		k.Source, k.ID, problem, after)
