@@ -72,6 +72,7 @@ CREATE TABLE person_events (
     ended_by     text NOT NULL DEFAULT '', -- the event that superseded or withdrew it
     profile_set  bigint REFERENCES profile_sets,
     job_id       bigint REFERENCES jobs,   -- null: nothing had to be done
+    applied_xid  xid8, -- the transaction that applied it; older ones may yet write grants it has not seen
     applied_at   timestamptz,
     open         boolean NOT NULL DEFAULT false, -- a revoke of it is not known to be done
     closed_at    timestamptz,

@@ -2,6 +2,7 @@ package events_test
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -143,6 +144,7 @@ func TestALeaverLosesEverything(t *testing.T) {
 	want(t, "what is wanted", w.wanted(t, "u"), []string{"granted"})
 	w.accept(t, fact("back", 2, "joiner", "u", "guest")) // then it is nobody's fault
 	w.round(t)
+	w.closes(t, "u", "gone")
 	open(false, "")
 	want(t, "what is wanted", w.wanted(t, "u"), []string{"granted", "lobby"})
 }
@@ -152,9 +154,62 @@ func TestALeaverOfNothingIsDoneAtOnce(t *testing.T) {
 	w := setup(t)
 	w.accept(t, fact("gone", 1, "leaver", "u"))
 	w.round(t)
-	if e := w.event(t, "u", "gone"); e.Status != store.EventApplied || e.JobID != "" || e.ClosedAt == nil {
+	if e := w.event(t, "u", "gone"); e.Status != store.EventApplied || e.JobID != "" {
 		t.Errorf("the leaver is %+v", e)
 	}
+	w.closes(t, "u", "gone")
+}
+
+// slowRows are rows of which the first is being written until goOn is closed.
+type slowRows struct {
+	tasks.RowList
+
+	began, goOn chan struct{}
+}
+
+func (r slowRows) Row(i int) tasks.SubmittedRow {
+	if i == 0 {
+		close(r.began)
+		<-r.goOn
+	}
+	return r.RowList.Row(i)
+}
+
+// An import that began before a leaver's event, and is written after it.
+func TestALeaverIsNotClosedBeforeWhatIsBeingWritten(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	rows := slowRows{began: make(chan struct{}), goOn: make(chan struct{}), RowList: tasks.RowList{{Row: store.Row{Line: 1, RowID: "1", Change: access.Change{
+		Operation: access.Grant, Principal: access.Principal{Type: access.User, ID: "u"}, Resource: access.Resource{Type: access.QAResource, ID: "late"},
+		Terms: access.Terms{ExpiresOn: access.Date{Year: 2099, Month: 1, Day: 1}},
+	}}}}}
+	written := make(chan error)
+	go func() {
+		_, err := w.submits.Submit(context.Background(), tasks.Submission{
+			Source: "nightly", RequestedBy: "n", Lane: store.Bulk, Key: "k", Fingerprint: "k", Header: []string{"a"}, Input: store.Input{Rows: 1}, Rows: rows,
+		})
+		written <- err
+	}()
+	<-rows.began
+	w.accept(t, fact("gone", 1, "leaver", "u"))
+	for range 2 {
+		w.round(t)
+		w.soon(t)
+	}
+	if e := w.event(t, "u", "gone"); e.Status != store.EventApplied || e.JobID != "" || !e.Open || !strings.Contains(e.Problem, "a submission that began before") {
+		t.Errorf("while the import is being written, the leaver is %+v", e)
+	}
+	close(rows.goOn)
+	if err := <-written; err != nil {
+		t.Fatal(err)
+	}
+	w.round(t)
+	if e := w.event(t, "u", "gone"); e.Rounds != 1 {
+		t.Errorf("after the import, the leaver is %+v", e)
+	}
+	want(t, "what is wanted", w.wanted(t, "u"), []string{})
+	w.end(t, "")
+	w.closes(t, "u", "gone")
 }
 
 func TestEventsWaitAndAreWithdrawn(t *testing.T) {
@@ -200,7 +255,7 @@ func TestAnEventIsAppliedOnce(t *testing.T) {
 	w.round(t)
 	before := w.event(t, "u", "e1")
 	for range 2 { // a worker died before it wrote down that the job was submitted
-		w.exec(t, `UPDATE person_events SET status = 'applying', applied_at = NULL, job_id = NULL`)
+		w.exec(t, `UPDATE person_events SET status = 'applying', applied_at = NULL, job_id = NULL, open = false, look_at = now()`)
 		w.end(t, "") // what is planned now would be another job
 		w.round(t)
 		if e := w.event(t, "u", "e1"); e.JobID != before.JobID || e.Status != store.EventApplied {

@@ -37,7 +37,8 @@ type leftover struct {
 }
 
 // lookAfter closes an open event once all of its revokes are done, and revokes
-// again what could not be revoked.
+// again what could not be revoked. An import that was being written while the event
+// was applied is waited for: it may grant what the event is to take away.
 func (a *Applier) lookAfter(ctx context.Context, e store.PersonEvent) error {
 	left, err := a.leftover(ctx, e)
 	switch {
@@ -53,6 +54,9 @@ func (a *Applier) lookAfter(ctx context.Context, e store.PersonEvent) error {
 	case left.since > 0:
 		e.Problem = fmt.Sprintf("%d accesses were granted again after it", left.since)
 		return a.store.LookAgain(ctx, e, lookGranted)
+	case !e.Settled:
+		e.Problem = "it is looked at again once a submission that began before it was applied has ended"
+		return a.store.LookAgain(ctx, e, lookPending)
 	default:
 		return a.store.CloseEvent(ctx, e.Key(), a.options.Name)
 	}

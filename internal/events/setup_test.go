@@ -136,6 +136,17 @@ WHERE t.state = 'ready' AND c.resource_id = ANY ($2)`, string(status), resources
 	w.exec(tb, `UPDATE tasks SET state = 'done', finished_at = now() WHERE state = 'ready'`)
 }
 
+// closes waits until an event is closed: what other tests write is in the same
+// server.
+func (w *world) closes(tb testing.TB, principal, id string) {
+	tb.Helper()
+	testenv.Eventually(tb, id+" is closed", func() bool {
+		w.soon(tb)
+		w.round(tb)
+		return w.event(tb, principal, id).ClosedAt != nil
+	})
+}
+
 // event is an event of the person, by its id.
 func (w *world) event(tb testing.TB, principal, id string) store.PersonEvent {
 	tb.Helper()

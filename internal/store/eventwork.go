@@ -89,7 +89,7 @@ func (s *Store) EventApplied(ctx context.Context, a AppliedEvent) error {
 		var number int64
 		var kind people.Type
 		err := tx.QueryRow(ctx, `
-UPDATE person_events SET status = 'applied', applied_at = clock_timestamp(), job_id = (SELECT id FROM jobs WHERE ulid = $3), open = $4, look_at = now()
+UPDATE person_events SET status = 'applied', applied_xid = pg_current_xact_id(), applied_at = clock_timestamp(), job_id = (SELECT id FROM jobs WHERE ulid = $3), open = $4, look_at = now()
 WHERE source = $1 AND event_id = $2 AND status = 'applying'
 RETURNING coalesce(job_id, 0), type`, a.Source, a.ID, a.JobID, a.Open).Scan(&number, &kind)
 		if err != nil {
