@@ -24,6 +24,7 @@ type builder struct {
 	uids    tally
 	remarks tally // rows that were taken for remarks
 	rounded tally // rows with an id whose last digits a spreadsheet may have lost
+	held    int   // bytes that the cells of invalid rows take
 }
 
 // tally counts rows and remembers the first.
@@ -89,8 +90,7 @@ func (b *builder) add(r record) error {
 	if problems == nil {
 		problems = b.pairs.check(&row, &b.batch.rows)
 	}
-	b.keep(row, problems)
-	return nil
+	return b.keep(row, problems)
 }
 
 // lengthOf returns the bytes of all cells.
@@ -217,7 +217,7 @@ func (b *builder) readExpiry(row *Row) *access.Problem {
 }
 
 // keep files the row under the sound or the invalid ones.
-func (b *builder) keep(row current, problems []access.Problem) {
+func (b *builder) keep(row current, problems []access.Problem) error {
 	if problems != nil {
 		row.RowID = strings.Clone(row.RowID)
 		row.Cells = slices.Clone(b.cells)
@@ -230,7 +230,7 @@ func (b *builder) keep(row current, problems []access.Problem) {
 				Line: row.Line, Column: p.Column, RowID: row.RowID, Code: p.Code, Message: p.Message,
 			})
 		}
-		return
+		return b.hold(row.Cells)
 	}
 	c, n := &b.batch.rows, b.batch.Len()
 	if row.own {
@@ -250,6 +250,24 @@ func (b *builder) keep(row current, problems []access.Problem) {
 		c.repeats[small(n)] = small(row.DuplicateOf)
 	}
 	c.lines, c.changes.Cells = append(c.lines, small(row.Line)), append(c.changes.Cells, row.cell)
+	return nil
+}
+
+// mostHeld is how many bytes the cells of invalid rows may take: those of a
+// million rows as people have them. Each such row has all cells of the header,
+// however short it is in the file.
+const mostHeld = 256 << 20
+
+// hold counts the cells of an invalid row, and refuses the file if they are too
+// many to keep.
+func (b *builder) hold(cells []string) error {
+	const each = 16 // of a string by itself
+	b.held += each*len(cells) + lengthOf(cells)
+	if b.held <= mostHeld {
+		return nil
+	}
+	return fileError(CodeTooManyInvalidRows, "more rows are wrong than can be listed, %d so far; correct the first ones: %s",
+		len(b.batch.Invalid), b.batch.Errors[0])
 }
 
 // mostTexts is how many different texts are looked for before they are kept once

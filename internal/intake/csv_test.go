@@ -368,6 +368,18 @@ func TestReadCSVRefusesWhatIsTooMuch(t *testing.T) {
 	equal(t, "bytes at the limit", 6, readWith(t, small, strings.TrimSuffix(file, "\n")).Total())
 }
 
+// A small file must not take much memory, whatever is in it.
+func TestSmallFilesTakeLittleMemory(t *testing.T) {
+	t.Parallel()
+	equal(t, "many columns", intake.CodeTooManyFields, refusal(t, options, minimal+strings.Repeat(",x", 996)+"\nx\n").Code)
+	// Each of the short rows has a cell for each of the columns.
+	short := refusal(t, options, minimal+strings.Repeat(",x", 995)+"\n"+strings.Repeat("x\n", 20_000))
+	equal(t, "short rows", intake.CodeTooManyInvalidRows, short.Code)
+	if !strings.Contains(short.Message, "line 2: ") {
+		t.Errorf("%q does not say what is wrong first", short.Message)
+	}
+}
+
 func TestReadCSVPassesOnWhatTheReaderSays(t *testing.T) {
 	t.Parallel()
 	gone := errors.New("gone")

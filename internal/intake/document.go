@@ -20,6 +20,9 @@ type Document struct {
 	encoding string
 }
 
+// mostBeside is how many members a document may have beside its rows.
+const mostBeside = 32
+
 // ReadDocument reads a JSON document. Its rows are checked by [Document.Batch];
 // the error of what is no such document is a [*FileError].
 func ReadDocument(r io.Reader, o Options) (*Document, error) {
@@ -48,6 +51,8 @@ func ReadDocument(r io.Reader, o Options) (*Document, error) {
 		switch {
 		case twice || found && m.name == "rows":
 			return nil, fileError(CodeDuplicateField, "the document has the member %q twice; keep one", m.name)
+		case m.name != "rows" && len(d.Beside) == mostBeside:
+			return nil, fileError(CodeTooManyFields, "the document has more than %d members beside its rows; leave out those that are not needed", mostBeside)
 		case m.name != "rows":
 			d.Beside[m.name] = json.RawMessage(m.raw)
 		case m.raw[0] != '[':

@@ -38,6 +38,8 @@ const (
 	CodeNULByte         = "nul_byte"
 	CodeTooManyFields   = "too_many_fields"
 	CodeTooManyRows     = "too_many_rows"
+
+	CodeTooManyInvalidRows = "too_many_invalid_rows"
 )
 
 // RowError is one problem of one row, which a person can go and mend.

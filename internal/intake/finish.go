@@ -18,7 +18,9 @@ func (b *builder) finish() (*Batch, error) {
 		return nil, fileError(CodeNoRows, "the file names columns but has no rows")
 	}
 	b.nameRows()
-	b.dropDisputed()
+	if err := b.dropDisputed(); err != nil {
+		return nil, err
+	}
 	b.batch.rows.changes.Seal()
 	b.batch.ResultOf = slices.Sorted(maps.Keys(b.jobs))
 	if b.batch.Encoding == encodingGB18030 {
@@ -38,14 +40,14 @@ func (b *builder) finish() (*Batch, error) {
 // dropDisputed moves the rows that a later row contradicts, and their repeats,
 // to the invalid ones: which of the two is meant only the sender knows, so
 // neither may be sent. The error of the later row names both.
-func (b *builder) dropDisputed() {
+func (b *builder) dropDisputed() (err error) {
 	if len(b.pairs.disputed) == 0 {
-		return
+		return nil
 	}
 	b.batch.rows.retain(func(i int) bool {
 		line := int(b.batch.rows.lines[i])
 		by, disputed := b.pairs.disputed[cmp.Or(int(b.batch.rows.repeats[small(i)]), line)]
-		if disputed {
+		if disputed && err == nil {
 			row := b.batch.Row(i)
 			row.DuplicateOf = 0
 			if row.Cells == nil {
@@ -54,10 +56,12 @@ func (b *builder) dropDisputed() {
 			b.batch.Invalid = append(b.batch.Invalid, InvalidRow{
 				Row: row, Problem: problem(colAction.String(), CodeConflictingChange, "line %d asks for something else with the same pair; keep one of the two", by),
 			})
+			err = b.hold(row.Cells)
 		}
 		return !disputed
 	})
 	slices.SortFunc(b.batch.Invalid, func(a, b InvalidRow) int { return cmp.Compare(a.Line, b.Line) })
+	return err
 }
 
 func (b *builder) warnf(format string, args ...any) {

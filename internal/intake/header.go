@@ -28,11 +28,18 @@ func (h header) named() header {
 	return h
 }
 
+// mostColumns bounds the columns of a file, because each wrong row has a cell for
+// each.
+const mostColumns = 1000
+
 // parseHeader reads the first record.
 func parseHeader(record []string) (header, error) {
 	h := header{width: len(record)}
 	for h.width > 0 && plainName(record[h.width-1]) == "" {
 		h.width-- // what a spreadsheet leaves of emptied columns
+	}
+	if h.width > mostColumns {
+		return header{}, fileError(CodeTooManyFields, "the first line names %d columns, more than %d; leave out those that are not needed", h.width, mostColumns)
 	}
 	named := map[column]string{}
 	for i, name := range record[:h.width] {

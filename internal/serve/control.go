@@ -117,6 +117,11 @@ func (s *Server) retry(w http.ResponseWriter, r *http.Request, o ordered) error 
 			return err
 		}
 	}
+	leave, err := enter(r.Context(), s.room.large) // its rows are in memory, however short the request is
+	if err != nil {
+		return err
+	}
+	defer leave()
 	request := tasks.RetryRequest{
 		JobID: o.job, RequestedBy: a.RequestedBy, Reason: a.Reason, Token: o.by.Name, Filter: store.RetryFilter{Code: a.Code, All: a.All},
 		Today: access.DateOf(s.options.Now().In(s.options.Location)),
