@@ -57,7 +57,9 @@ func (f wordsFlag[T]) Set(s string) error {
 		if err := (wordFlag[T]{value: new(T), allowed: f.allowed}).Set(word); err != nil {
 			return err
 		}
-		*f.values = append(*f.values, T(word))
+		if !slices.Contains(*f.values, T(word)) {
+			*f.values = append(*f.values, T(word))
+		}
 	}
 	return nil
 }

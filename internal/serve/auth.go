@@ -72,8 +72,10 @@ func (s *Server) tokenOf(r *http.Request, text string) (store.Token, error) {
 	return by, err
 }
 
+const actorPrefix = "token:"
+
 // actor is how a token is named where people stand otherwise.
-func actor(by store.Token) string { return "token:" + by.Name }
+func actor(by store.Token) string { return actorPrefix + by.Name }
 
 // mayUse refuses a lane that is more urgent than the token allows.
 func mayUse(by store.Token, lane store.Lane) error {

@@ -1,7 +1,9 @@
 package serve
 
 import (
+	"context"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/usher-bi/usher/internal/access"
@@ -36,13 +38,39 @@ type because struct {
 	Reason string `json:"reason"`
 }
 
+// orderOf reads why something is asked for, of a job that the token may change.
 func (s *Server) orderOf(w http.ResponseWriter, r *http.Request, o ordered) (store.Order, error) {
+	if err := s.mayChange(r.Context(), o); err != nil {
+		return store.Order{}, err
+	}
 	var why because
 	if err := s.order(w, r, &why); err != nil {
 		return store.Order{}, err
 	}
 	reason, err := textParam("reason", why.Reason)
 	return store.Order{Actor: actor(o.by), Reason: reason}, err
+}
+
+// mayChange refuses to change what the token could not have submitted itself:
+// somebody else of the same source did.
+func (s *Server) mayChange(ctx context.Context, o ordered) error {
+	job, err := s.options.Store.Job(ctx, o.job)
+	if err != nil {
+		return err
+	}
+	if err := mayUse(o.by, job.Lane); err != nil || mayAll(o.by) {
+		return err
+	}
+	beyond, err := s.options.Store.AsksBeyond(ctx, o.job, o.by.Operations)
+	if beyond && err == nil {
+		return problemf(http.StatusForbidden, codeNotAllowed, "the job asks for what the token may not ask for; nothing was changed")
+	}
+	return err
+}
+
+// mayAll reports whether rows of the token may ask for everything.
+func mayAll(by store.Token) bool {
+	return slices.Contains(by.Operations, access.Grant) && slices.Contains(by.Operations, access.Revoke)
 }
 
 func (s *Server) cancel(w http.ResponseWriter, r *http.Request, o ordered) error {
@@ -75,6 +103,9 @@ func (s *Server) resume(w http.ResponseWriter, r *http.Request, o ordered) error
 	if err != nil {
 		return err
 	}
+	if err := s.mayResume(r.Context(), o); err != nil {
+		return err
+	}
 	changed, err := s.options.Store.Resume(r.Context(), store.OfJob(o.job), order)
 	if err != nil {
 		return err
@@ -83,6 +114,20 @@ func (s *Server) resume(w http.ResponseWriter, r *http.Request, o ordered) error
 		_, _ = s.options.Submitter.Requeue(r.Context(), store.OfJob(o.job)) // what it leaves undone workers do
 	}
 	return s.changed(w, r, o.job, changed)
+}
+
+// mayResume refuses to take back what an operator paused.
+func (s *Server) mayResume(ctx context.Context, o ordered) error {
+	pauses, err := s.options.Store.PausesOf(ctx, o.job)
+	if err != nil {
+		return err
+	}
+	for _, p := range pauses {
+		if p.Scope == store.ScopeJob && p.Guard == "" && !strings.HasPrefix(p.Actor, actorPrefix) {
+			return problemf(http.StatusForbidden, "paused_by_operator", "an operator paused the job, and resumes it: enqueue resume %s", o.job)
+		}
+	}
+	return nil
 }
 
 func (s *Server) changed(w http.ResponseWriter, r *http.Request, id string, changed bool) error {
@@ -149,7 +194,7 @@ func (s *Server) mayRetry(r *http.Request, request tasks.RetryRequest, o ordered
 	if err := s.fullness.admit(r.Context(), job.Lane, s.options.MaxBacklog); err != nil {
 		return err
 	}
-	if len(o.by.Operations) > 1 {
+	if mayAll(o.by) {
 		return nil
 	}
 	rows, err := s.options.Store.RetryRows(r.Context(), request.JobID, request.Filter)

@@ -159,8 +159,40 @@ func TestTokensAreScoped(t *testing.T) {
 	}
 	w.work("user-1", "user-3")
 	w.do(asked{method: "POST", path: "/v1/jobs/" + id + ":retry", header: as(grants)}).problem(t, http.StatusForbidden, "lane_not_allowed")
-	normal := w.newToken(store.Token{Name: "normal", Source: "hr", LaneMost: store.Normal, Operations: []access.Operation{access.Grant}})
+	normal := w.newToken(store.Token{Name: "normal", Source: "hr", LaneMost: store.Normal, Operations: []access.Operation{access.Grant, access.Grant}})
 	w.do(asked{method: "POST", path: "/v1/jobs/" + id + ":retry", header: as(normal)}).problem(t, http.StatusForbidden, "action_not_allowed")
+}
+
+func TestTokensChangeWhatTheyCouldHaveSubmitted(t *testing.T) {
+	t.Parallel()
+
+	w := setup(t)
+	id := w.job("k")
+	ask := func(token, verb string) answered {
+		return w.do(asked{method: "POST", path: "/v1/jobs/" + id + ":" + verb, header: map[string]string{"Authorization": "Bearer " + token}})
+	}
+	twice := w.newToken(store.Token{Name: "grants", Source: "hr", LaneMost: store.Normal, Operations: []access.Operation{access.Grant, access.Grant}})
+	bulk := w.newToken(store.Token{Name: "bulk", Source: "hr", LaneMost: store.Bulk})
+	normal := w.newToken(store.Token{Name: "normal", Source: "hr", LaneMost: store.Normal})
+	for _, verb := range []string{"cancel", "pause", "resume"} {
+		ask(twice, verb).problem(t, http.StatusForbidden, "action_not_allowed")
+		ask(bulk, verb).problem(t, http.StatusForbidden, "lane_not_allowed")
+	}
+	if job, err := w.store.Job(t.Context(), id); err != nil || job.Status != store.JobQueued {
+		t.Fatalf("the job is %s, %v", job.Status, err)
+	}
+	if _, err := w.store.Pause(t.Context(), store.OfJob(id), store.Order{Actor: "ops"}); err != nil {
+		t.Fatal(err)
+	}
+	ask(normal, "resume").problem(t, http.StatusForbidden, "paused_by_operator")
+	if _, err := w.store.Resume(t.Context(), store.OfJob(id), store.Order{Actor: "ops"}); err != nil {
+		t.Fatal(err)
+	}
+	ask(w.token, "pause").want(t, http.StatusOK)
+	ask(normal, "resume").want(t, http.StatusOK) // as another token paused it
+	ask(normal, "cancel").want(t, http.StatusOK)
+	id = decode[submitted](t, w.post("grants", strings.Join(strings.SplitAfter(threeRows, "\n")[:3], ""), nil).want(t, http.StatusAccepted)).ID
+	ask(twice, "cancel").want(t, http.StatusOK)
 }
 
 func TestTokensThatAreRefused(t *testing.T) {

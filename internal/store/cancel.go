@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/usher-bi/usher/internal/access"
 )
 
 // ErrFinished means that a job has ended, or is about to, and can no longer be
@@ -36,6 +38,15 @@ WHERE t.state IN ('ready', 'running') AND NOT t.withdrawn AND j.status IN ('queu
 func (s *Store) PlanCancel(ctx context.Context, t Target) (w Withdrawal, err error) {
 	err = s.pool.QueryRow(ctx, planWithdrawal, t.Scope, t.Name).Scan(&w.Jobs, &w.Rows, &w.Revokes, &w.Unknown, &w.InFlight)
 	return w, outward("counting what would be withdrawn", err)
+}
+
+const asksBeyond = `
+SELECT EXISTS (SELECT FROM tasks t JOIN jobs j ON j.id = t.job_id WHERE j.ulid = $1 AND t.operation <> ALL ($2::text[]))`
+
+// AsksBeyond reports whether a job asks for other operations than these.
+func (s *Store) AsksBeyond(ctx context.Context, id string, operations []access.Operation) (beyond bool, err error) {
+	err = s.pool.QueryRow(ctx, asksBeyond, id, operations).Scan(&beyond)
+	return beyond, outward("reading what job "+id+" asks for", err)
 }
 
 // Jobs are locked before their tasks, as everybody does, and in one order.
