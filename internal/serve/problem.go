@@ -115,6 +115,8 @@ func meaning(err error) *Problem {
 			"this key stands for other rows already; nothing was accepted. Use another key for other rows")
 	case errors.Is(err, store.ErrFinished):
 		return problemf(http.StatusConflict, "job_ended", "the job has ended, or is being canceled, and can no longer be changed")
+	case errors.Is(err, store.ErrHeld):
+		return problemf(http.StatusConflict, "held_by_guard", "a guard holds the job; an operator releases it with \"enqueue release\", or cancels it")
 	case errors.Is(err, tasks.ErrNothingToRetry):
 		return problemf(http.StatusConflict, "nothing_to_retry", "no failed row fits; with \"all\" rows are taken along that a retry is not known to help")
 	case errors.Is(err, store.ErrNotFound):

@@ -15,8 +15,11 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/usher-bi/usher/internal/access"
+	"github.com/usher-bi/usher/internal/intake"
 	"github.com/usher-bi/usher/internal/serve"
 	"github.com/usher-bi/usher/internal/store"
+	"github.com/usher-bi/usher/internal/submit"
+	"github.com/usher-bi/usher/internal/tasks"
 )
 
 // submitted is what a submission answers with, as far as tests look.
@@ -193,6 +196,32 @@ func TestTokensChangeWhatTheyCouldHaveSubmitted(t *testing.T) {
 	ask(normal, "cancel").want(t, http.StatusOK)
 	id = decode[submitted](t, w.post("grants", strings.Join(strings.SplitAfter(threeRows, "\n")[:3], ""), nil).want(t, http.StatusAccepted)).ID
 	ask(twice, "cancel").want(t, http.StatusOK)
+}
+
+// held submits more revokes than a guard lets pass.
+func (w *world) held(by *tasks.Submitter) (id string) {
+	w.t.Helper()
+	batch, err := intake.ReadCSV(strings.NewReader("action,principal,resource_type,resource_id\nrevoke,u1,dataset,d\nrevoke,u2,dataset,d\n"), intake.Options{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	done, err := by.Submit(w.t.Context(), submit.Submission(batch, submit.Request{
+		Source: "hr", RequestedBy: "ann", Key: "held", Lane: store.Normal, Guards: store.Guards{MaxRevokes: 1},
+	}))
+	if err != nil || !done.Held {
+		w.t.Fatalf("held %t, %v", done.Held, err)
+	}
+	return done.JobID
+}
+
+func TestAJobThatAGuardHoldsIsNotResumed(t *testing.T) {
+	t.Parallel()
+
+	var by *tasks.Submitter
+	w := setup(t, func(o *serve.Options) { by = o.Submitter })
+	id := w.held(by)
+	w.do(asked{method: "POST", path: "/v1/jobs/" + id + ":resume"}).problem(t, http.StatusConflict, "held_by_guard")
+	w.do(asked{method: "POST", path: "/v1/jobs/" + id + ":cancel"}).want(t, http.StatusOK)
 }
 
 func TestTokensThatAreRefused(t *testing.T) {
