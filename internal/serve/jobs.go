@@ -193,8 +193,11 @@ func (s *Server) filterOf(r *http.Request, by store.Token) (store.JobFilter, err
 				return f, badParam(name, "limit is no number from 1 to %d", mostJobs)
 			}
 		case "cursor":
-			if f.Before, err = s.ownNamed(r, jobAt(value), by); err != nil {
-				return f, badParam(name, "the cursor is not the \"next\" of a page of this list")
+			if f.Before, err = s.ownNamed(r, jobAt(value), by); err != nil && meaning(err).Status == http.StatusNotFound {
+				err = badParam(name, "the cursor is not the \"next\" of a page of this list")
+			}
+			if err != nil {
+				return f, err
 			}
 		default:
 			return f, badParam(name, "%.40q is not a parameter; use status, limit, cursor", name)
