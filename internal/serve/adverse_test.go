@@ -119,6 +119,9 @@ func TestAFullQueueTakesUrgentJobsOnly(t *testing.T) {
 	if a.Header.Get("Retry-After") != "60" {
 		t.Errorf("Retry-After is %q", a.Header.Get("Retry-After"))
 	}
+	if a := w.post("urgent", threeRows, nil).want(t, http.StatusOK); a.Header.Get("Idempotent-Replayed") != "true" {
+		t.Error("what was accepted before is not told")
+	}
 	urgent.header["Idempotency-Key"] = "urgent-2"
 	w.do(urgent).want(t, http.StatusAccepted)
 }

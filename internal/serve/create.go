@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -138,7 +139,7 @@ func (s *Server) Accept(w http.ResponseWriter, r *http.Request, sub Submission) 
 	if err := allowed(sub); err != nil {
 		return err
 	}
-	if err := s.fullness.admit(r.Context(), sub.Lane, s.options.MaxBacklog); err != nil {
+	if err := s.fullness.admit(r.Context(), sub.Lane, s.options.MaxBacklog); err != nil && !s.knows(r.Context(), sub) {
 		return err
 	}
 	// Whoever leaves now will ask again, and be told what became of it.
@@ -155,6 +156,13 @@ func (s *Server) Accept(w http.ResponseWriter, r *http.Request, sub Submission) 
 		sub.Warnings = append(sub.Warnings, "the queue was lost after the job was accepted; a worker queues the rest of its tasks within a minute")
 	}
 	return s.accepted(w, r, done, sub.Warnings)
+}
+
+// knows reports whether the key of a submission stands for a job already, so that
+// the submission adds nothing to the queue.
+func (s *Server) knows(ctx context.Context, sub Submission) bool {
+	_, err := s.options.Store.JobOfKey(ctx, sub.Source, cmp.Or(sub.Key, sub.Fingerprint))
+	return err == nil
 }
 
 // accepted answers with a new job, or one that was there before.
