@@ -34,7 +34,7 @@ func (t *tally) add(line int) { *t = tally{rows: t.rows + 1, line: cmp.Or(t.line
 
 func newBuilder(h header, o Options) *builder {
 	o.MaxRows = cmp.Or(o.MaxRows, DefaultMaxRows)
-	batch := &Batch{Header: h.names}
+	batch := &Batch{Header: h.names, defaultDays: o.DefaultExpiryDays}
 	return &builder{
 		options: o,
 		header:  h,
@@ -85,7 +85,7 @@ func (b *builder) add(r record) error {
 		problems = append(problems, problem("", CodeWrongNumberOfCells,
 			"the row has %d cells and the header %d; quote a cell that holds the delimiter, and keep empty cells at the end", len(r.cells), b.header.width))
 	default:
-		problems = append(problems, spoiled(b.read(&row), r.faults)...)
+		problems = append(problems, spoiled(b.readNoting(&row), r.faults)...)
 	}
 	if problems == nil {
 		problems = b.pairs.check(&row, &b.batch.rows)
@@ -152,6 +152,17 @@ func (b *builder) quoteProblem(at int) access.Problem {
 	}
 	return problem(name, CodeMalformedQuotes,
 		"a quote is not closed, or stands inside a cell; enclose the whole cell in quotes and double those inside it")
+}
+
+// readNoting is read, and notes where the default expiry was filled in: no other
+// cell is changed.
+func (b *builder) readNoting(row *current) []access.Problem {
+	given := b.header.layout.get(b.cells, colExpiresOn)
+	problems := b.read(row)
+	if b.header.layout.get(b.cells, colExpiresOn) != given {
+		b.batch.filled.add(row.Line)
+	}
+	return problems
 }
 
 // read fills in row from its cells and returns what is wrong with it.

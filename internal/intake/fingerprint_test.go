@@ -96,15 +96,26 @@ func TestFingerprintOfAResultFile(t *testing.T) {
 
 func TestFingerprintCountsTheDefaultExpiry(t *testing.T) {
 	t.Parallel()
-	file := []string{minimal, "grant,u,qa_resource,r,"}
+	file := []string{minimal, "grant,u,qa_resource,r,", "grant,v,qa_resource,r,", "grant,,qa_resource,r,", "grant,w,qa_resource,r,2027-01-01"}
 	short, long := options, options
 	short.DefaultExpiryDays, long.DefaultExpiryDays = 30, 40
-	written := read(t, minimal, "grant,u,qa_resource,r,2027-01-01").Fingerprint("hr")
-	if got := readWith(t, long, file...).Fingerprint("hr"); got != written {
-		t.Error("a default expiry counts for another than the same day written out")
+	later := long
+	later.Today = today.AddDays(1)
+	first := readWith(t, long, file...)
+	got := first.Fingerprint("hr")
+	if again := readWith(t, later, file...).Fingerprint("hr"); again != got {
+		t.Error("the same file has another fingerprint on the next day")
 	}
-	if got := readWith(t, short, file...).Fingerprint("hr"); got == written {
+	if readWith(t, short, file...).Fingerprint("hr") == got {
 		t.Error("two default expiries have one fingerprint")
+	}
+	dated := first.DatedFingerprint("hr")
+	if readWith(t, later, file...).DatedFingerprint("hr") == dated {
+		t.Error("the next day does not count")
+	}
+	written := read(t, strings.Split(strings.ReplaceAll(strings.Join(file, "\n"), "r,\n", "r,2027-01-01\n"), "\n")...)
+	if written.Fingerprint("hr") != dated || written.DatedFingerprint("hr") != dated || written.FillsIn() || !first.FillsIn() {
+		t.Error("a default expiry is not dated as the same day written out")
 	}
 }
 

@@ -60,7 +60,9 @@ type Batch struct {
 	Encoding  string // utf-8, utf-8-bom, utf-16le, utf-16be, gb18030 or xlsx
 	Delimiter string // comma, semicolon, tab or bar, as the character itself; empty for xlsx
 
-	rows columns // the sound ones
+	rows        columns // the sound ones
+	filled      lineSet // lines of the rows, sound or not, whose expiry is the default
+	defaultDays int     // Options.DefaultExpiryDays
 }
 
 // Total returns the number of rows of the file.

@@ -17,7 +17,7 @@ type Request struct {
 	Source      string
 	RequestedBy string
 	Reason      string
-	Key         string // idempotency key; "" means the fingerprint of the rows
+	Key         string // idempotency key; "" means the fingerprint of the rows, and of the day where a default expiry counts from it
 	Lane        store.Lane
 	UpdateRole  bool         // members of a workspace whose role differs are given the new one
 	Guards      store.Guards // beyond which the job is held
@@ -27,9 +27,12 @@ type Request struct {
 // Submission makes of a batch what the submitter takes. Bad rows and repeats
 // come with what became of them already.
 func Submission(b *intake.Batch, r Request) tasks.Submission {
+	if r.Key == "" && b.FillsIn() {
+		r.Key = fingerprint(b.DatedFingerprint(r.Source), r)
+	}
 	return tasks.Submission{
 		Source: r.Source, RequestedBy: r.RequestedBy, Reason: r.Reason, Lane: r.Lane, Key: r.Key,
-		UpdateRole: r.UpdateRole, Guards: r.Guards, Token: r.Token, Fingerprint: fingerprint(b, r), Header: b.Header,
+		UpdateRole: r.UpdateRole, Guards: r.Guards, Token: r.Token, Fingerprint: fingerprint(b.Fingerprint(r.Source), r), Header: b.Header,
 		Input: store.Input{SHA256: b.SHA256, Rows: b.Total(), Encoding: b.Encoding, Delimiter: b.Delimiter},
 		Rows:  rows{b},
 	}
@@ -63,8 +66,7 @@ func (r rows) Columns() tasks.Columns {
 
 // fingerprint identifies what is asked for. Rows whose roles are to be forced
 // ask for more than the same rows without.
-func fingerprint(b *intake.Batch, r Request) string {
-	plain := b.Fingerprint(r.Source)
+func fingerprint(plain string, r Request) string {
 	if !r.UpdateRole {
 		return plain
 	}
