@@ -78,7 +78,7 @@ func (a *app) serve(ctx context.Context) error {
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	server := serve.New(serve.Options{
 		Store: st, Lookout: look, Submitter: tasks.NewSubmitter(st, tasks.NewQueue(look.Redis)), Log: log, Registry: registry,
-		Location: cfg.Location, Now: a.Now, MaxBytes: cfg.MaxBytes, MaxRows: cfg.MaxRows, MaxBacklog: cfg.MaxBacklog, Rate: rate.Limit(cfg.TokenRate),
+		Location: cfg.Location, Now: a.Now, MaxBytes: cfg.MaxBytes, MaxRows: cfg.MaxRows, MaxBacklog: cfg.MaxBacklog, Exports: serveConns / 4, Rate: rate.Limit(cfg.TokenRate),
 	})
 	err = server.Run(ctx, at, func(addr net.Addr) { tellListening(log, addr, at) })
 	if _, refused := errors.AsType[*net.OpError](err); refused {

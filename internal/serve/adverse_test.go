@@ -132,8 +132,7 @@ type conversation struct {
 	conn net.Conn
 }
 
-// begin sends the head of a submission in chunks.
-func (w *world) begin(key string) conversation {
+func (w *world) dial() net.Conn {
 	w.t.Helper()
 	conn, err := (&net.Dialer{}).DialContext(w.t.Context(), "tcp", strings.TrimPrefix(w.url, "http://"))
 	if err != nil {
@@ -143,6 +142,13 @@ func (w *world) begin(key string) conversation {
 	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		w.t.Fatal(err)
 	}
+	return conn
+}
+
+// begin sends the head of a submission in chunks.
+func (w *world) begin(key string) conversation {
+	w.t.Helper()
+	conn := w.dial()
 	fmt.Fprintf(conn, "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nIdempotency-Key: %s\r\n"+
 		"Content-Type: text/csv\r\nTransfer-Encoding: chunked\r\n\r\n", w.token, key)
 	return conversation{t: w.t, conn: conn}
@@ -197,6 +203,32 @@ func TestClientsThatAreTooSlow(t *testing.T) {
 	}()
 	trickle.hear().problem(t, http.StatusRequestTimeout, "too_slow")
 	w.post("slow", threeRows, nil).want(t, http.StatusAccepted) // the key is free
+}
+
+// Whoever does not take what was asked for keeps a few others from results, and
+// nobody from anything else.
+func TestDownloadsLeaveRoom(t *testing.T) {
+	t.Parallel()
+
+	w := setup(t, func(o *serve.Options) { o.Exports = 1 })
+	rows := strings.Replace(threeRows, "=7", strings.Repeat("x", 24<<20), 1) // more than fits into the sockets
+	id := decode[submitted](t, w.post("k", rows, nil).want(t, http.StatusAccepted)).ID
+	path := "/v1/jobs/" + id + "/results"
+	slow := w.dial()
+	fmt.Fprintf(slow, "GET %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", path, w.token)
+	if _, err := bufio.NewReader(slow).ReadString('\n'); err != nil {
+		t.Fatalf("no answer: %v", err)
+	}
+	a := w.do(asked{method: "GET", path: path})
+	a.problem(t, http.StatusServiceUnavailable, "busy")
+	if a.Header.Get("Retry-After") == "" {
+		t.Error("it is not said when to come back")
+	}
+	w.do(asked{method: "GET", path: "/v1/jobs/" + id}).want(t, http.StatusOK)
+	_ = slow.Close()
+	testenv.Eventually(t, "its place is free", func() bool {
+		return w.do(asked{method: "GET", path: path + "?status=failed"}).StatusCode == http.StatusOK
+	})
 }
 
 func TestAKeyInFlight(t *testing.T) {

@@ -26,6 +26,11 @@ const (
 	roomWithin = 10 * time.Second
 )
 
+// atLeast is how long so many bytes take at a rate of bytes a second.
+func atLeast(rate, bytes int64) time.Duration {
+	return time.Duration(float64(bytes) / float64(rate) * float64(time.Second))
+}
+
 // room bounds how many bodies are in memory at once.
 type room struct{ all, large chan struct{} }
 
@@ -149,7 +154,7 @@ type paced struct {
 // Read sets a deadline for what comes next. Where a server has none to set, as
 // in some tests, there is none.
 func (p *paced) Read(b []byte) (int, error) {
-	onTheWhole := p.began.Add(2*p.stall + time.Duration(p.read)*time.Second/leastRate)
+	onTheWhole := p.began.Add(2*p.stall + atLeast(leastRate, p.read))
 	deadline := time.Now().Add(p.stall)
 	if onTheWhole.Before(deadline) {
 		deadline = onTheWhole

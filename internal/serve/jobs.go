@@ -257,6 +257,11 @@ func (s *Server) results(w http.ResponseWriter, r *http.Request, by store.Token)
 	if err != nil {
 		return err
 	}
+	leave, err := s.beginExport()
+	if err != nil {
+		return err
+	}
+	defer leave()
 	w.Header().Set("Vary", "Accept")
 	out := bufio.NewWriterSize(w, 64<<10)
 	if ndjson {
@@ -271,6 +276,20 @@ func (s *Server) results(w http.ResponseWriter, r *http.Request, by store.Token)
 		return err
 	}
 	return out.Flush()
+}
+
+// beginExport takes one of the places for those who download, so that connections
+// to Postgres remain for those who submit.
+func (s *Server) beginExport() (leave func(), err error) {
+	select {
+	case s.exports <- struct{}{}:
+		return func() { <-s.exports }, nil
+	default:
+		return nil, &Problem{
+			Status: http.StatusServiceUnavailable, Code: "busy", RetryAfter: comeBack,
+			Detail: "too many results are being downloaded; repeat the request later",
+		}
+	}
 }
 
 func writeNDJSON(ctx context.Context, w io.Writer, res view.Results) error {

@@ -44,6 +44,7 @@ type observation struct {
 
 	conn   *http.ResponseController
 	stall  time.Duration // for so long the client may take nothing
+	taking time.Duration // how long it took what it has
 	id     string
 	token  string // its name
 	job    string
@@ -76,13 +77,17 @@ func (o *observation) WriteHeader(status int) {
 	o.ResponseWriter.WriteHeader(status)
 }
 
-// Write counts the bytes. The client must keep taking them.
+// Write counts the bytes. The client must keep taking them, and on the whole no
+// slower than leastRate; the time in which there are none does not count.
 func (o *observation) Write(p []byte) (int, error) {
 	if o.status == 0 {
 		o.status = http.StatusOK
 	}
-	_ = o.conn.SetWriteDeadline(time.Now().Add(o.stall)) // where there is none to set, there is none
+	began := time.Now()
+	left := 2*o.stall + atLeast(leastRate, o.bytes+int64(len(p))) - o.taking
+	_ = o.conn.SetWriteDeadline(began.Add(min(o.stall, left))) // where there is none to set, there is none
 	n, err := o.ResponseWriter.Write(p)
+	o.taking += time.Since(began)
 	o.bytes += int64(n)
 	return n, err
 }

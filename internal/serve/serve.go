@@ -36,6 +36,7 @@ type Options struct {
 	MaxRows    int           // of a job; 0 means a million
 	MaxBacklog int           // tasks that wait, before all but urgent jobs are refused; 0 means two million
 	LargeJobs  int           // bodies of more than a mebibyte that are worked on at once; 0 means two
+	Exports    int           // downloads of results at once, each of which holds a connection of Store; 0 means four
 	Rate       rate.Limit    // requests a second of each token; 0 means 300
 	Stall      time.Duration // for so long a client may send or take nothing; 0 means 15 s
 }
@@ -54,6 +55,7 @@ func (o Options) withDefaults() Options {
 	o.MaxRows = cmp.Or(o.MaxRows, 1_000_000)
 	o.MaxBacklog = cmp.Or(o.MaxBacklog, 2_000_000)
 	o.LargeJobs = cmp.Or(o.LargeJobs, 2)
+	o.Exports = cmp.Or(o.Exports, 4)
 	o.Rate = cmp.Or(o.Rate, 300)
 	o.Stall = cmp.Or(o.Stall, 15*time.Second)
 	return o
@@ -66,6 +68,7 @@ type Server struct {
 	metrics  metrics
 	pace     pace
 	room     room
+	exports  chan struct{}
 	flights  flights
 	fullness fullness
 	stopping chan struct{} // closed when it stops
@@ -77,7 +80,7 @@ func New(o Options) *Server {
 	o = o.withDefaults()
 	s := &Server{
 		options: o, mux: http.NewServeMux(), metrics: newMetrics(o.Registry),
-		pace: newPace(o.Rate), room: newRoom(o.LargeJobs), stopping: make(chan struct{}),
+		pace: newPace(o.Rate), room: newRoom(o.LargeJobs), exports: make(chan struct{}, o.Exports), stopping: make(chan struct{}),
 		fullness: fullness{count: o.Store.Backlog, now: o.Now},
 	}
 	s.mux.HandleFunc("GET /healthz", healthy)
