@@ -5,74 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/usher-bi/usher/internal/intake"
 	"github.com/usher-bi/usher/internal/people"
 	"github.com/usher-bi/usher/internal/store"
+	"github.com/usher-bi/usher/internal/view"
 )
-
-// eventView is an event of a person. Its JSON is API.
-type eventView struct {
-	ID          string            `json:"event_id"`
-	Type        people.Type       `json:"type"`
-	Principal   string            `json:"principal,omitempty"`
-	Profile     string            `json:"profile,omitempty"`
-	EffectiveAt *time.Time        `json:"effective_at,omitempty"`
-	Withdraws   string            `json:"withdraws,omitempty"`
-	Source      string            `json:"source"`
-	RequestedBy string            `json:"requested_by"`
-	ReceivedAt  time.Time         `json:"received_at"`
-	Status      store.EventStatus `json:"status"`
-	Withdrawn   string            `json:"withdrawn,omitempty"` // of a withdrawal: the status of what it withdraws
-	EndedBy     string            `json:"ended_by,omitempty"`  // the event that superseded or withdrew it
-	Problem     string            `json:"problem,omitempty"`
-	Version     string            `json:"profiles_version,omitempty"`
-	JobID       string            `json:"job_id,omitempty"`
-	AppliedAt   *time.Time        `json:"applied_at,omitempty"`
-	Open        bool              `json:"open"` // a revoke of it is not known to be done
-	ClosedAt    *time.Time        `json:"closed_at,omitempty"`
-	Rounds      int               `json:"revoke_rounds,omitempty"`
-}
-
-func eventViewOf(e store.PersonEvent) eventView {
-	v := eventView{
-		ID: e.ID, Type: e.Type, Principal: e.Principal, Profile: e.Profile, Withdraws: e.Withdraws, Source: e.Source, RequestedBy: e.RequestedBy,
-		ReceivedAt: e.ReceivedAt, Status: e.Status, Problem: e.Problem, Version: e.Version, JobID: e.JobID, AppliedAt: e.AppliedAt,
-		Open: e.Open, ClosedAt: e.ClosedAt, Rounds: e.Rounds,
-	}
-	if e.Type == people.Withdraw {
-		v.Withdrawn = e.EndedBy
-	} else {
-		v.EffectiveAt, v.EndedBy = &e.EffectiveAt, e.EndedBy
-	}
-	return v
-}
-
-func eventViews(found []store.PersonEvent) []eventView {
-	out := make([]eventView, 0, len(found))
-	for _, e := range found {
-		out = append(out, eventViewOf(e))
-	}
-	return out
-}
-
-// eventsDocument is what --json prints for accepted events. Its JSON is API.
-type eventsDocument struct {
-	Source   string          `json:"source"`
-	Accepted int             `json:"accepted"`
-	Replayed int             `json:"replayed"`
-	Events   []acceptedEvent `json:"events"`
-}
-
-type acceptedEvent struct {
-	eventView
-
-	Line     int  `json:"line"`
-	Replayed bool `json:"replayed"`
-}
 
 const eventsLong = `Reads what an HR feed tells of people, one JSON object a line, checks all of it, and
 writes it down. FILE - is standard input.
@@ -136,26 +76,14 @@ func (a *app) events(ctx context.Context, file string, r store.EventsRequest) er
 }
 
 func (a *app) tellEvents(source string, done []store.AcceptedEvent) error {
-	d := eventsDocument{Source: source, Events: make([]acceptedEvent, 0, len(done))}
-	var late []string
-	for _, e := range done {
-		d.Events = append(d.Events, acceptedEvent{eventView: eventViewOf(e.PersonEvent), Line: e.Line, Replayed: e.Replayed})
-		if e.Replayed {
-			d.Replayed++
-		} else {
-			d.Accepted++
-		}
-		if e.Type == people.Withdraw && e.EndedBy != "" && e.EndedBy != string(store.EventWithdrawn) {
-			late = append(late, fmt.Sprintf("line %d: %s is %s already and cannot be withdrawn; send an event that says what holds now", e.Line, e.Withdraws, e.EndedBy))
-		}
-	}
+	d := view.AcceptedEventsOf(source, done)
 	if a.json {
 		return a.emit(d)
 	}
 	if _, err := fmt.Fprintf(a.Stdout, "%s accepted, %s known already.\n", plural(d.Accepted, "event"), commas(d.Replayed)); err != nil {
 		return err
 	}
-	a.warn(late)
+	a.warn(d.Warnings)
 	a.next("enqueue person ID", "enqueue person --open")
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/usher-bi/usher/internal/events"
 	"github.com/usher-bi/usher/internal/store"
 	"github.com/usher-bi/usher/internal/tasks"
+	"github.com/usher-bi/usher/internal/view"
 )
 
 const soundProfiles = `version: "1"
@@ -149,7 +150,7 @@ func TestAWithdrawalThatComesTooLateIsSaid(t *testing.T) {
 	b.applyEvents()
 	withdraw := b.file(`{"event_id":"w","type":"withdraw","withdraws":"e1"}`)
 	b.run("events", withdraw).want(t, exitOK).says(t, "e1 is applied already and cannot be withdrawn")
-	d := decode[eventsDocument](t, b.run("events", withdraw, "--json").want(t, exitOK))
+	d := decode[view.AcceptedEvents](t, b.run("events", withdraw, "--json").want(t, exitOK))
 	if d.Replayed != 1 || d.Accepted != 0 || d.Events[0].Withdrawn != "applied" || d.Events[0].ReceivedAt.Before(time.Unix(0, 0)) {
 		t.Errorf("the withdrawal is %+v", d)
 	}

@@ -14,13 +14,14 @@ import (
 	"github.com/usher-bi/usher/internal/access"
 	"github.com/usher-bi/usher/internal/config"
 	"github.com/usher-bi/usher/internal/store"
+	"github.com/usher-bi/usher/internal/view"
 )
 
 // personDocument is what --json prints for a person. Its JSON is API.
 type personDocument struct {
 	Principal string       `json:"principal"`
 	Open      bool         `json:"open"` // something that was taken away may still be there
-	Events    []eventView  `json:"events"`
+	Events    []view.Event `json:"events"`
 	Access    []accessView `json:"access"`
 }
 
@@ -54,8 +55,8 @@ type askedView struct {
 
 // openDocument is what --json prints for the open items. Its JSON is API.
 type openDocument struct {
-	Open  []eventView `json:"open"`  // of which a revoke is not known to be done
-	Stuck []eventView `json:"stuck"` // that are due and cannot be applied
+	Open  []view.Event `json:"open"`  // of which a revoke is not known to be done
+	Stuck []view.Event `json:"stuck"` // that are due and cannot be applied
 }
 
 const personLong = `Shows everything that is known of one person: what HR events said, and for each
@@ -112,7 +113,7 @@ func (a *app) person(ctx context.Context, id string) error {
 		if err != nil {
 			return err
 		}
-		d := personDocument{Principal: id, Events: eventViews(found), Access: []accessView{}}
+		d := personDocument{Principal: id, Events: view.Events(found), Access: []accessView{}}
 		d.Open = slices.ContainsFunc(found, func(e store.PersonEvent) bool { return e.Open })
 		f := store.GrantedFilter{Principal: access.Principal{Type: access.User, ID: id}, Location: cfg.Location}
 		if err := st.Granted(ctx, f, func(g store.Granted) error {
@@ -185,7 +186,7 @@ func (a *app) printPerson(d personDocument) error {
 }
 
 // printEvents prints a table of events.
-func printEvents(w *tabwriter.Writer, found []eventView) {
+func printEvents(w *tabwriter.Writer, found []view.Event) {
 	fmt.Fprintln(w, "EFFECTIVE\tEVENT\tTYPE\tPROFILE\tSTATUS\tOPEN\tJOB\tREMARK")
 	for _, e := range found {
 		remark := e.Problem
@@ -215,7 +216,7 @@ func (a *app) openPeople(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		d := openDocument{Open: eventViews(open), Stuck: eventViews(stuck)}
+		d := openDocument{Open: view.Events(open), Stuck: view.Events(stuck)}
 		if a.json {
 			return a.emit(d)
 		}
@@ -234,7 +235,7 @@ func (a *app) openPeople(ctx context.Context) error {
 }
 
 // printOpen prints a table of what is not settled.
-func printOpen(w *tabwriter.Writer, found []eventView) {
+func printOpen(w *tabwriter.Writer, found []view.Event) {
 	fmt.Fprintln(w, "PERSON\tEVENT\tTYPE\tSTATUS\tSINCE\tJOB\tREMARK")
 	for _, e := range found {
 		since := e.AppliedAt

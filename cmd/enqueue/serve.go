@@ -79,6 +79,7 @@ func (a *app) serve(ctx context.Context) error {
 	server := serve.New(serve.Options{
 		Store: st, Lookout: look, Submitter: tasks.NewSubmitter(st, tasks.NewQueue(look.Redis)), Log: log, Registry: registry,
 		Location: cfg.Location, Now: a.Now, MaxBytes: cfg.MaxBytes, MaxRows: cfg.MaxRows, MaxBacklog: cfg.MaxBacklog, Exports: serveConns / 4, Rate: rate.Limit(cfg.TokenRate),
+		Guards: new(guardFlags).over(cfg.Guards),
 	})
 	err = server.Run(ctx, at, func(addr net.Addr) { tellListening(log, addr, at) })
 	if _, refused := errors.AsType[*net.OpError](err); refused {

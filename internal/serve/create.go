@@ -55,6 +55,7 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request, by store.Token) 
 		By: by, Warnings: warnings,
 		Submission: submit.Submission(batch, submit.Request{
 			Source: by.Source, RequestedBy: p.requestedBy, Reason: p.reason, Key: key, Lane: lane, UpdateRole: p.updateRole, Token: by.Name,
+			Guards: s.options.Guards,
 		}),
 	})
 }

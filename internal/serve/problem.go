@@ -8,10 +8,12 @@ import (
 	"math"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/usher-bi/usher/internal/intake"
+	"github.com/usher-bi/usher/internal/people"
 	"github.com/usher-bi/usher/internal/store"
 	"github.com/usher-bi/usher/internal/tasks"
 )
@@ -101,11 +103,17 @@ func meaning(err error) *Problem {
 	var refused *intake.FileError
 	var invalid *tasks.RetryInvalidError
 	var dropped *store.DroppedError
+	var badEvents *people.RejectedError
+	var conflict *store.EventConflictError
 	switch {
 	case errors.As(err, &p):
 		return p
 	case errors.As(err, &refused):
 		return fileProblem(refused)
+	case errors.As(err, &badEvents):
+		return eventsProblem(badEvents)
+	case errors.As(err, &conflict):
+		return conflictProblem(conflict)
 	case errors.As(err, &invalid):
 		return retryProblem(invalid)
 	case errors.As(err, &dropped):
@@ -113,6 +121,8 @@ func meaning(err error) *Problem {
 	case errors.Is(err, store.ErrKeyReused):
 		return problemf(http.StatusUnprocessableEntity, "idempotency_key_reused",
 			"this key stands for other rows already; nothing was accepted. Use another key for other rows")
+	case errors.Is(err, store.ErrHeld):
+		return problemf(http.StatusConflict, "job_held", "a guard holds the job, as \"paused\" of it says; a person releases it: enqueue release JOB")
 	case errors.Is(err, store.ErrFinished):
 		return problemf(http.StatusConflict, "job_ended", "the job has ended, or is being canceled, and can no longer be changed")
 	case errors.Is(err, store.ErrHeld):
@@ -157,6 +167,29 @@ func fileProblem(e *intake.FileError) *Problem {
 	p := problemf(http.StatusUnprocessableEntity, codeRejected, "%s; nothing was accepted", e.Message)
 	p.Errors = []RowProblem{{Code: e.Code, Detail: e.Message}}
 	return p
+}
+
+// eventsProblem is about events that are malformed.
+func eventsProblem(e *people.RejectedError) *Problem {
+	return problemf(http.StatusUnprocessableEntity, codeRejected, "there are %d problems in %d events; nothing was accepted", len(e.Problems), e.Entries).
+		with(e.Entries, rowErrors(e.Problems))
+}
+
+// conflictProblem is about events that contradict what is known.
+func conflictProblem(e *store.EventConflictError) *Problem {
+	code := codeRejected
+	if slices.ContainsFunc(e.Problems, func(p people.Problem) bool { return p.Code == store.CodeEventReused }) {
+		code = store.CodeEventReused
+	}
+	return problemf(http.StatusUnprocessableEntity, code, "%s", e.Error()).with(0, rowErrors(e.Problems))
+}
+
+func rowErrors(problems []people.Problem) []intake.RowError {
+	out := make([]intake.RowError, len(problems))
+	for i, p := range problems {
+		out[i] = intake.RowError{Line: p.Line, Column: p.Field, Code: p.Code, Message: p.Message}
+	}
+	return out
 }
 
 func retryProblem(e *tasks.RetryInvalidError) *Problem {

@@ -32,6 +32,8 @@ type Options struct {
 	Location *time.Location   // where a day ends for Quick BI; nil means UTC
 	Now      func() time.Time // nil means time.Now
 
+	Guards store.Guards // beyond which a job is accepted, but held
+
 	MaxBytes   int64         // of a body, inflated; 0 means 256 MiB
 	MaxRows    int           // of a job; 0 means a million
 	MaxBacklog int           // tasks that wait, before all but urgent jobs are refused; 0 means two million
@@ -93,6 +95,7 @@ func New(o Options) *Server {
 	s.Mount("POST /v1/jobs/{id}", s.control) // {id}:cancel and its like
 	s.Mount("GET /v1/jobs/{id}/results", s.results)
 	s.Mount("GET /v1/jobs/{id}/failures", s.failures)
+	s.Mount("POST /v1/events", s.events)
 	s.Mount("GET /v1/limits", s.limits)
 	return s
 }

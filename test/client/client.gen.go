@@ -17,6 +17,87 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for AcceptedEventStatus.
+const (
+	AcceptedEventStatusApplied    AcceptedEventStatus = "applied"
+	AcceptedEventStatusApplying   AcceptedEventStatus = "applying"
+	AcceptedEventStatusFailed     AcceptedEventStatus = "failed"
+	AcceptedEventStatusRecorded   AcceptedEventStatus = "recorded"
+	AcceptedEventStatusSuperseded AcceptedEventStatus = "superseded"
+	AcceptedEventStatusWaiting    AcceptedEventStatus = "waiting"
+	AcceptedEventStatusWithdrawn  AcceptedEventStatus = "withdrawn"
+)
+
+// Valid indicates whether the value is a known member of the AcceptedEventStatus enum.
+func (e AcceptedEventStatus) Valid() bool {
+	switch e {
+	case AcceptedEventStatusApplied:
+		return true
+	case AcceptedEventStatusApplying:
+		return true
+	case AcceptedEventStatusFailed:
+		return true
+	case AcceptedEventStatusRecorded:
+		return true
+	case AcceptedEventStatusSuperseded:
+		return true
+	case AcceptedEventStatusWaiting:
+		return true
+	case AcceptedEventStatusWithdrawn:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AcceptedEventType.
+const (
+	AcceptedEventTypeJoiner   AcceptedEventType = "joiner"
+	AcceptedEventTypeLeaver   AcceptedEventType = "leaver"
+	AcceptedEventTypeMover    AcceptedEventType = "mover"
+	AcceptedEventTypeWithdraw AcceptedEventType = "withdraw"
+)
+
+// Valid indicates whether the value is a known member of the AcceptedEventType enum.
+func (e AcceptedEventType) Valid() bool {
+	switch e {
+	case AcceptedEventTypeJoiner:
+		return true
+	case AcceptedEventTypeLeaver:
+		return true
+	case AcceptedEventTypeMover:
+		return true
+	case AcceptedEventTypeWithdraw:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for EventType.
+const (
+	EventTypeJoiner   EventType = "joiner"
+	EventTypeLeaver   EventType = "leaver"
+	EventTypeMover    EventType = "mover"
+	EventTypeWithdraw EventType = "withdraw"
+)
+
+// Valid indicates whether the value is a known member of the EventType enum.
+func (e EventType) Valid() bool {
+	switch e {
+	case EventTypeJoiner:
+		return true
+	case EventTypeLeaver:
+		return true
+	case EventTypeMover:
+		return true
+	case EventTypeWithdraw:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for JobOutcome.
 const (
 	JobOutcomeFailed    JobOutcome = "failed"
@@ -137,6 +218,24 @@ func (e ContentEncoding) Valid() bool {
 	}
 }
 
+// Defines values for SendEventsParamsContentEncoding.
+const (
+	SendEventsParamsContentEncodingGzip     SendEventsParamsContentEncoding = "gzip"
+	SendEventsParamsContentEncodingIdentity SendEventsParamsContentEncoding = "identity"
+)
+
+// Valid indicates whether the value is a known member of the SendEventsParamsContentEncoding enum.
+func (e SendEventsParamsContentEncoding) Valid() bool {
+	switch e {
+	case SendEventsParamsContentEncodingGzip:
+		return true
+	case SendEventsParamsContentEncodingIdentity:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListJobsParamsStatus.
 const (
 	ListJobsParamsStatusCanceled  ListJobsParamsStatus = "canceled"
@@ -188,6 +287,61 @@ func (e CreateJobParamsContentEncoding) Valid() bool {
 	}
 }
 
+// AcceptedEvent defines model for AcceptedEvent.
+type AcceptedEvent struct {
+	AppliedAt   *time.Time `json:"applied_at,omitempty"`
+	ClosedAt    *time.Time `json:"closed_at,omitempty"`
+	EffectiveAt *time.Time `json:"effective_at,omitempty"`
+
+	// EndedBy The event that superseded or withdrew it.
+	EndedBy *string `json:"ended_by,omitempty"`
+	EventId string  `json:"event_id"`
+	JobId   *string `json:"job_id,omitempty"`
+	Line    int     `json:"line"`
+
+	// Open A revoke of it is not known to be done.
+	Open      bool    `json:"open"`
+	Principal *string `json:"principal,omitempty"`
+
+	// Problem Why it is not applied although it is due.
+	Problem         *string   `json:"problem,omitempty"`
+	Profile         *string   `json:"profile,omitempty"`
+	ProfilesVersion *string   `json:"profiles_version,omitempty"`
+	ReceivedAt      time.Time `json:"received_at"`
+
+	// Replayed It was accepted before.
+	Replayed     bool                `json:"replayed"`
+	RequestedBy  string              `json:"requested_by"`
+	RevokeRounds *int                `json:"revoke_rounds,omitempty"`
+	Source       string              `json:"source"`
+	Status       AcceptedEventStatus `json:"status"`
+	Type         AcceptedEventType   `json:"type"`
+
+	// Withdrawn Of a withdrawal: the status of what it withdraws.
+	Withdrawn *string `json:"withdrawn,omitempty"`
+	Withdraws *string `json:"withdraws,omitempty"`
+}
+
+// AcceptedEventStatus defines model for AcceptedEvent.Status.
+type AcceptedEventStatus string
+
+// AcceptedEventType defines model for AcceptedEvent.Type.
+type AcceptedEventType string
+
+// AcceptedEvents defines model for AcceptedEvents.
+type AcceptedEvents struct {
+	// Accepted How many are new.
+	Accepted int             `json:"accepted"`
+	Events   []AcceptedEvent `json:"events"`
+
+	// Replayed How many were accepted before.
+	Replayed int    `json:"replayed"`
+	Source   string `json:"source"`
+
+	// Warnings Withdrawals that came too late.
+	Warnings []string `json:"warnings"`
+}
+
 // Again defines model for Again.
 type Again struct {
 	// All Also failures of which a retry is not known to help.
@@ -216,6 +370,25 @@ type Counts struct {
 	Total      int `json:"total"`
 	Unknown    int `json:"unknown"`
 }
+
+// Event A fact about a person. A joiner or mover has principal, profile and effective_at, a leaver principal and effective_at, a withdraw the event that it withdraws.
+type Event struct {
+	EffectiveAt *time.Time `json:"effective_at,omitempty"`
+
+	// EventId The sender's own name for it.
+	EventId string `json:"event_id"`
+
+	// Principal A Quick BI user id.
+	Principal *string   `json:"principal,omitempty"`
+	Profile   *string   `json:"profile,omitempty"`
+	Type      EventType `json:"type"`
+
+	// Withdraws An event_id.
+	Withdraws *string `json:"withdraws,omitempty"`
+}
+
+// EventType defines model for Event.Type.
+type EventType string
 
 // Failures defines model for Failures.
 type Failures struct {
@@ -359,7 +532,10 @@ type Limits struct {
 
 // Pause defines model for Pause.
 type Pause struct {
-	Actor  string     `json:"actor"`
+	Actor string `json:"actor"`
+
+	// Guard Which guard holds the job; a person releases it.
+	Guard  *string    `json:"guard,omitempty"`
 	Name   string     `json:"name"`
 	Reason string     `json:"reason"`
 	Scope  PauseScope `json:"scope"`
@@ -518,6 +694,19 @@ type Unprocessable = Problem
 // WrongType RFC 9457.
 type WrongType = Problem
 
+// SendEventsParams defines parameters for SendEvents.
+type SendEventsParams struct {
+	// RequestedBy Who asks for it, for the audit; the token unless somebody is named.
+	RequestedBy     *string                          `form:"requested_by,omitempty" json:"requested_by,omitempty"`
+	ContentEncoding *SendEventsParamsContentEncoding `json:"Content-Encoding,omitempty"`
+
+	// XRequestId Comes back, and stands in the log.
+	XRequestId *RequestId `json:"X-Request-Id,omitempty"`
+}
+
+// SendEventsParamsContentEncoding defines parameters for SendEvents.
+type SendEventsParamsContentEncoding string
+
 // ListJobsParams defines parameters for ListJobs.
 type ListJobsParams struct {
 	Status *ListJobsParamsStatus `form:"status,omitempty" json:"status,omitempty"`
@@ -606,6 +795,9 @@ type GetLimitsParams struct {
 	// XRequestId Comes back, and stands in the log.
 	XRequestId *RequestId `json:"X-Request-Id,omitempty"`
 }
+
+// SendEventsJSONRequestBody defines body for SendEvents for application/json ContentType.
+type SendEventsJSONRequestBody = Event
 
 // CreateJobJSONRequestBody defines body for CreateJob for application/json ContentType.
 type CreateJobJSONRequestBody = Rows
@@ -911,6 +1103,24 @@ type ClientInterface interface {
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
 	GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// SendEventsWithBody Tell what became of people: joiners, movers, leavers
+	//
+	// All events are checked first, and one bad one rejects all of them. They are committed before they are answered, and each is applied once it is effective. An event_id is accepted once for the source of the token: sending the same events again changes nothing, so a request without an answer is repeated as it was. The token must be allowed to grant and to revoke; lanes are those of the events, whatever the token allows.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/events (the `SendEvents` operationId).
+	SendEventsWithBody(ctx context.Context, params *SendEventsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SendEvents Tell what became of people: joiners, movers, leavers
+	//
+	// All events are checked first, and one bad one rejects all of them. They are committed before they are answered, and each is applied once it is effective. An event_id is accepted once for the source of the token: sending the same events again changes nothing, so a request without an answer is repeated as it was. The token must be allowed to grant and to revoke; lanes are those of the events, whatever the token allows.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/events (the `SendEvents` operationId).
+	SendEvents(ctx context.Context, params *SendEventsParams, body SendEventsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListJobs List the jobs of the token's source, the newest first
 	//
 	// Corresponds with GET /v1/jobs (the `ListJobs` operationId).
@@ -1079,6 +1289,44 @@ func (c *Client) GetOpenAPI(ctx context.Context, reqEditors ...RequestEditorFn) 
 // Corresponds with GET /readyz (the `GetReadiness` operationId).
 func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetReadinessRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SendEventsWithBody Tell what became of people: joiners, movers, leavers
+//
+// All events are checked first, and one bad one rejects all of them. They are committed before they are answered, and each is applied once it is effective. An event_id is accepted once for the source of the token: sending the same events again changes nothing, so a request without an answer is repeated as it was. The token must be allowed to grant and to revoke; lanes are those of the events, whatever the token allows.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/events (the `SendEvents` operationId).
+func (c *Client) SendEventsWithBody(ctx context.Context, params *SendEventsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSendEventsRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SendEvents Tell what became of people: joiners, movers, leavers
+//
+// All events are checked first, and one bad one rejects all of them. They are committed before they are answered, and each is applied once it is effective. An event_id is accepted once for the source of the token: sending the same events again changes nothing, so a request without an answer is repeated as it was. The token must be allowed to grant and to revoke; lanes are those of the events, whatever the token allows.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/events (the `SendEvents` operationId).
+func (c *Client) SendEvents(ctx context.Context, params *SendEventsParams, body SendEventsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSendEventsRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1459,6 +1707,99 @@ func NewGetReadinessRequest(server string) (*http.Request, error) {
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewSendEventsRequest calls the generic SendEvents builder with application/json body
+func NewSendEventsRequest(server string, params *SendEventsParams, body SendEventsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSendEventsRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewSendEventsRequestWithBody constructs an http.Request for the SendEvents method, with any body, and a specified content type
+func NewSendEventsRequestWithBody(server string, params *SendEventsParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/events")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.RequestedBy != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "requested_by", *params.RequestedBy, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.ContentEncoding != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Content-Encoding", *params.ContentEncoding, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Content-Encoding", headerParam0)
+		}
+
+		if params.XRequestId != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "X-Request-Id", *params.XRequestId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Request-Id", headerParam1)
+		}
+
 	}
 
 	return req, nil
@@ -2266,6 +2607,24 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
 	GetReadinessWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetReadinessResponse, error)
 
+	// SendEventsWithBodyWithResponse Tell what became of people: joiners, movers, leavers
+	//
+	// All events are checked first, and one bad one rejects all of them. They are committed before they are answered, and each is applied once it is effective. An event_id is accepted once for the source of the token: sending the same events again changes nothing, so a request without an answer is repeated as it was. The token must be allowed to grant and to revoke; lanes are those of the events, whatever the token allows.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/events (the `SendEvents` operationId).
+	SendEventsWithBodyWithResponse(ctx context.Context, params *SendEventsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SendEventsResponse, error)
+
+	// SendEventsWithResponse Tell what became of people: joiners, movers, leavers
+	//
+	// All events are checked first, and one bad one rejects all of them. They are committed before they are answered, and each is applied once it is effective. An event_id is accepted once for the source of the token: sending the same events again changes nothing, so a request without an answer is repeated as it was. The token must be allowed to grant and to revoke; lanes are those of the events, whatever the token allows.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/events (the `SendEvents` operationId).
+	SendEventsWithResponse(ctx context.Context, params *SendEventsParams, body SendEventsJSONRequestBody, reqEditors ...RequestEditorFn) (*SendEventsResponse, error)
+
 	// ListJobsWithResponse List the jobs of the token's source, the newest first
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -2559,6 +2918,198 @@ func (r GetReadinessResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetReadinessResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SendEventsResponse200Headers the declared response headers of an HTTP 200 response for SendEvents
+type SendEventsResponse200Headers struct {
+	IdempotentReplayed string
+	XRequestId         *string
+}
+
+// SendEventsResponse202Headers the declared response headers of an HTTP 202 response for SendEvents
+type SendEventsResponse202Headers struct {
+	XRequestId *string
+}
+
+// SendEventsResponse400Headers the declared response headers of an HTTP 400 response for SendEvents
+type SendEventsResponse400Headers struct {
+	XRequestId *string
+}
+
+// SendEventsResponse401Headers the declared response headers of an HTTP 401 response for SendEvents
+type SendEventsResponse401Headers struct {
+	WWWAuthenticate string
+	XRequestId      *string
+}
+
+// SendEventsResponse403Headers the declared response headers of an HTTP 403 response for SendEvents
+type SendEventsResponse403Headers struct {
+	XRequestId *string
+}
+
+// SendEventsResponse408Headers the declared response headers of an HTTP 408 response for SendEvents
+type SendEventsResponse408Headers struct {
+	XRequestId *string
+}
+
+// SendEventsResponse413Headers the declared response headers of an HTTP 413 response for SendEvents
+type SendEventsResponse413Headers struct {
+	XRequestId *string
+}
+
+// SendEventsResponse415Headers the declared response headers of an HTTP 415 response for SendEvents
+type SendEventsResponse415Headers struct {
+	XRequestId *string
+}
+
+// SendEventsResponse422Headers the declared response headers of an HTTP 422 response for SendEvents
+type SendEventsResponse422Headers struct {
+	XRequestId *string
+}
+
+// SendEventsResponse429Headers the declared response headers of an HTTP 429 response for SendEvents
+type SendEventsResponse429Headers struct {
+	RetryAfter int
+	XRequestId *string
+}
+
+// SendEventsResponse503Headers the declared response headers of an HTTP 503 response for SendEvents
+type SendEventsResponse503Headers struct {
+	RetryAfter int
+	XRequestId *string
+}
+
+type SendEventsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AcceptedEvents
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *AcceptedEvents
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *BadRequest
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Unauthorized
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Forbidden
+	// ApplicationproblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationproblemJSON408 *Timeout
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *TooLarge
+	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationproblemJSON415 *WrongType
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Unprocessable
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *TooMany
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Unavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *SendEventsResponse200Headers
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *SendEventsResponse202Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *SendEventsResponse400Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *SendEventsResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *SendEventsResponse403Headers
+	// Headers408 the parsed response headers for an HTTP 408 response
+	Headers408 *SendEventsResponse408Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *SendEventsResponse413Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *SendEventsResponse415Headers
+	// Headers422 the parsed response headers for an HTTP 422 response
+	Headers422 *SendEventsResponse422Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *SendEventsResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *SendEventsResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SendEventsResponse) GetJSON200() *AcceptedEvents {
+	return r.JSON200
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r SendEventsResponse) GetJSON202() *AcceptedEvents {
+	return r.JSON202
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r SendEventsResponse) GetApplicationproblemJSON400() *BadRequest {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r SendEventsResponse) GetApplicationproblemJSON401() *Unauthorized {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r SendEventsResponse) GetApplicationproblemJSON403() *Forbidden {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r SendEventsResponse) GetApplicationproblemJSON408() *Timeout {
+	return r.ApplicationproblemJSON408
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r SendEventsResponse) GetApplicationproblemJSON413() *TooLarge {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r SendEventsResponse) GetApplicationproblemJSON415() *WrongType {
+	return r.ApplicationproblemJSON415
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r SendEventsResponse) GetApplicationproblemJSON422() *Unprocessable {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r SendEventsResponse) GetApplicationproblemJSON429() *TooMany {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r SendEventsResponse) GetApplicationproblemJSON503() *Unavailable {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r SendEventsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SendEventsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SendEventsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SendEventsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -4052,6 +4603,36 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 	return ParseGetReadinessResponse(rsp)
 }
 
+// SendEventsWithBodyWithResponse Tell what became of people: joiners, movers, leavers
+//
+// All events are checked first, and one bad one rejects all of them. They are committed before they are answered, and each is applied once it is effective. An event_id is accepted once for the source of the token: sending the same events again changes nothing, so a request without an answer is repeated as it was. The token must be allowed to grant and to revoke; lanes are those of the events, whatever the token allows.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/events (the `SendEvents` operationId).
+func (c *ClientWithResponses) SendEventsWithBodyWithResponse(ctx context.Context, params *SendEventsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SendEventsResponse, error) {
+	rsp, err := c.SendEventsWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSendEventsResponse(rsp)
+}
+
+// SendEventsWithResponse Tell what became of people: joiners, movers, leavers
+//
+// All events are checked first, and one bad one rejects all of them. They are committed before they are answered, and each is applied once it is effective. An event_id is accepted once for the source of the token: sending the same events again changes nothing, so a request without an answer is repeated as it was. The token must be allowed to grant and to revoke; lanes are those of the events, whatever the token allows.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/events (the `SendEvents` operationId).
+func (c *ClientWithResponses) SendEventsWithResponse(ctx context.Context, params *SendEventsParams, body SendEventsJSONRequestBody, reqEditors ...RequestEditorFn) (*SendEventsResponse, error) {
+	rsp, err := c.SendEvents(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSendEventsResponse(rsp)
+}
+
 // ListJobsWithResponse List the jobs of the token's source, the newest first
 //
 // Returns a wrapper object for the known response body format(s).
@@ -4370,6 +4951,243 @@ func ParseGetReadinessResponse(rsp *http.Response) (*GetReadinessResponse, error
 		response.Headers200 = &headers
 	case rsp.StatusCode == 503:
 		var headers GetReadinessResponse503Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSendEventsResponse parses an HTTP response from a SendEventsWithResponse call
+func ParseSendEventsResponse(rsp *http.Response) (*SendEventsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SendEventsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AcceptedEvents
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest AcceptedEvents
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest Timeout
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest WrongType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Unprocessable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooMany
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers SendEventsResponse200Headers
+		if values := rsp.Header.Values("Idempotent-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotent-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotentReplayed = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 202:
+		var headers SendEventsResponse202Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.Headers202 = &headers
+	case rsp.StatusCode == 400:
+		var headers SendEventsResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 401:
+		var headers SendEventsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers SendEventsResponse403Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 408:
+		var headers SendEventsResponse408Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.Headers408 = &headers
+	case rsp.StatusCode == 413:
+		var headers SendEventsResponse413Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 415:
+		var headers SendEventsResponse415Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 422:
+		var headers SendEventsResponse422Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.Headers422 = &headers
+	case rsp.StatusCode == 429:
+		var headers SendEventsResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers SendEventsResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
 		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
