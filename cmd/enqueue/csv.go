@@ -56,7 +56,8 @@ it first shows what would be sent and asks; --yes answers.
                                                                or a role's own name or id
 
 action is grant or revoke, principal is a Quick BI id, and principal_type is user
-where it is empty. A revoke has no role and no expires_on; Quick BI takes works
+where it is empty. A user may be named by account:NAME, or account:PARENT/NAME where
+several have that name; it is looked up in Quick BI, with the settings of a worker. A revoke has no role and no expires_on; Quick BI takes works
 back from users only. row_id, reason and ticket are not needed, and unknown
 columns are carried through to the results. Column order, case, encoding and
 delimiter are found out, and Chinese names of columns and values are known (操作,
@@ -137,6 +138,11 @@ func (a *app) csv(ctx context.Context, r csvRequest) error {
 		Today: access.DateOf(a.Now().In(cfg.Location)), DefaultExpiryDays: r.expiry.days, MaxRows: cfg.MaxRows, Sheet: r.sheet,
 	})
 	if err != nil {
+		return err
+	}
+	if r.dryRun {
+		unresolved(batch)
+	} else if err := a.resolve(ctx, cfg, batch); err != nil {
 		return err
 	}
 	warnings, err := a.judge(batch, r)

@@ -73,13 +73,15 @@ func (a *app) serve(ctx context.Context) error {
 	}
 	look, done := lookout(cfg, st)
 	defer done()
+	resolver, disconnect := a.resolver(cfg, st, look.Redis)
+	defer disconnect()
 	log := a.newLogger(cfg)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	server := serve.New(serve.Options{
 		Store: st, Lookout: look, Submitter: tasks.NewSubmitter(st, tasks.NewQueue(look.Redis)), Log: log, Registry: registry,
 		Location: cfg.Location, Now: a.Now, MaxBytes: cfg.MaxBytes, MaxRows: cfg.MaxRows, MaxBacklog: cfg.MaxBacklog, Exports: serveConns / 4, Rate: rate.Limit(cfg.TokenRate),
-		Guards: new(guardFlags).over(cfg.Guards),
+		Guards: new(guardFlags).over(cfg.Guards), Accounts: resolver,
 	})
 	err = server.Run(ctx, at, func(addr net.Addr) { tellListening(log, addr, at) })
 	if _, refused := errors.AsType[*net.OpError](err); refused {

@@ -56,12 +56,12 @@ says so. Its state can be read and steered under /_sandbox/.
 
 A world is one JSON object:
   who     users, user_types (1 developer, 2 viewer, 3 analyst), groups (to their
-          users), organization (its id)
+          users), organization (its id), accounts (names of users)
   what    qa_resources, qa_themes, datasets (to their Q&A resources), works,
           workspaces
   limits  rate, rates, latency, latency_max, throttle_hint, max_pairs
-  habits  missing_user, missing_resource, repeated_grant, nothing_to_revoke,
-          old_pages, batch_refusal, list_inherited, list_authorizations,
+  habits  missing_user, missing_account, missing_resource, repeated_grant,
+          nothing_to_revoke, old_pages, batch_refusal, list_inherited, list_authorizations,
           unlisted_types
   rest    faults, access_key_id, access_key_secret, security_token`
 

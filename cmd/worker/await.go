@@ -8,6 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
 
+	"github.com/usher-bi/usher/internal/accounts"
 	"github.com/usher-bi/usher/internal/config"
 	"github.com/usher-bi/usher/internal/store"
 	"github.com/usher-bi/usher/internal/tasks"
@@ -17,6 +18,8 @@ import (
 type stores struct {
 	db    *store.Store
 	queue redis.UniversalClient
+
+	accounts *accounts.Resolver // over both
 }
 
 // silence is how long Postgres may say nothing in the middle of a statement.

@@ -17,6 +17,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/usher-bi/usher/internal/access"
+	"github.com/usher-bi/usher/internal/accounts"
 	"github.com/usher-bi/usher/internal/config"
 	"github.com/usher-bi/usher/internal/events"
 	"github.com/usher-bi/usher/internal/schedule"
@@ -60,6 +61,10 @@ func (a *app) work(ctx context.Context) error {
 		return a.stopped(ctx, err, log)
 	}
 
+	stores.accounts = accounts.NewResolver(accounts.Options{
+		Cache: stores.db, MaxAge: cfg.AccountMaxAge, Redis: stores.queue, PerSecond: float64(cfg.RateOf(string(tasks.QueryUserInfoByAccount))),
+		Connect: func() (accounts.Directory, error) { return client, nil },
+	})
 	options := options(cfg)
 	options.Registry = registry
 	done, err := addChores(&options, cfg, stores, log)
@@ -81,7 +86,9 @@ func addChores(o *tasks.Options, cfg config.Config, stores stores, log zerolog.L
 		return nil, err
 	}
 	submitter := tasks.NewSubmitter(stores.db, tasks.NewQueue(stores.queue))
-	schedules := schedule.NewRunner(stores.db, submitter, schedule.Options{Inbox: inbox, Location: cfg.Location, Log: log})
+	schedules := schedule.NewRunner(stores.db, submitter, schedule.Options{
+		Inbox: inbox, Location: cfg.Location, Log: log, Accounts: stores.accounts,
+	})
 	people := events.NewApplier(stores.db, submitter, events.Options{Name: o.Name, Location: cfg.Location, Log: log})
 	o.Chores = append(append(o.Chores, schedules.Chores()...), people.Chore())
 	return func() {

@@ -40,6 +40,8 @@ type Config struct {
 	Rate  Rate            // of every action without one of its own
 	Rates map[string]Rate // by upper-case action name
 
+	AccountMaxAge time.Duration // for so long it is believed who has an account
+
 	Guards Guards // of what is submitted without limits of its own
 
 	MinShare float64 // of the calls, for each lane that others go before
@@ -108,6 +110,7 @@ func Load(program Program, lookup func(string) string, environ []string) (Config
 	c.Rates = r.ratesByAction(environ)
 	c.MinShare = r.share("LANE_MIN_SHARE", 30)
 	c.Guards = r.guards()
+	c.AccountMaxAge = r.duration("ACCOUNT_MAX_AGE")
 	c.EnqueueListen = r.text("ENQUEUE_LISTEN")
 	c.MaxRows = r.number("ENQUEUE_MAX_ROWS", mostRows)
 	c.Location = r.location("QUICKBI_TIMEZONE")
@@ -123,10 +126,24 @@ func Load(program Program, lookup func(string) string, environ []string) (Config
 	return c, errors.Join(r.problems...)
 }
 
-// worker reads what only the worker uses.
-func (r *reader) worker(c *Config) {
+// LoadQuickBI reads what is needed to call Quick BI, and nothing else. Programs
+// that need it at times only load it then.
+func LoadQuickBI(lookup func(string) string) (Config, error) {
+	r := reader{lookup: lookup}
+	var c Config
+	r.quickBI(&c)
+	return c, errors.Join(r.problems...)
+}
+
+func (r *reader) quickBI(c *Config) {
 	c.Endpoint = r.text("QUICKBI_ENDPOINT")
 	c.Timeout = r.duration("QUICKBI_TIMEOUT")
+	r.credentials(c)
+}
+
+// worker reads what only the worker uses.
+func (r *reader) worker(c *Config) {
+	r.quickBI(c)
 	c.LateFor = r.duration("QUICKBI_LATE")
 	c.Concurrency = r.countOrAuto("WORKER_CONCURRENCY")
 	c.MaxStrikes = r.count("WORKER_MAX_ATTEMPTS")
@@ -138,7 +155,6 @@ func (r *reader) worker(c *Config) {
 	c.ProbeMost = r.duration("WORKER_PROBE_MOST")
 	c.Inbox = r.text("WORKER_INBOX")
 	c.WorkerListen = r.address("WORKER_LISTEN")
-	r.credentials(c)
 	if c.Lease > 0 && c.Lease < 2*c.Timeout {
 		r.problem("WORKER_LEASE", fmt.Sprintf("%s is less than twice QUICKBI_TIMEOUT (%s); a claim must outlive its call", c.Lease, c.Timeout))
 	}

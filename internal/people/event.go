@@ -257,6 +257,10 @@ func (c *checker) checkName(field, value string) {
 // principal takes the person. What an id may be is for package access to say.
 func (c *checker) principal() string {
 	id := c.take("principal")
+	if strings.HasPrefix(id, "account:") {
+		c.addf("principal", access.CodeInvalidID, "%q names an account; events name people by their Quick BI id", id)
+		return id
+	}
 	probe := access.Change{Operation: access.Revoke, Principal: access.Principal{Type: access.User, ID: id}, Resource: access.Resource{Type: access.QAResource, ID: "x"}}
 	for _, p := range probe.Problems(access.Date{}) {
 		c.addf(p.Column, p.Code, "%s", p.Message)

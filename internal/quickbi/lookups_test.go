@@ -125,6 +125,21 @@ var lookups = []operation{
 		results: []string{`null`, `{}`, `{"CubeIds":{},"ThemeIds":null}`, `{"CubeIds":"{}"}`},
 		want:    quickbi.SmartqAccessResponse{Receipt: receipt},
 	},
+	{
+		name: "QueryUserInfoByAccount", call: call((*quickbi.Client).QueryUserInfoByAccount, quickbi.AccountName{Account: "alice", Parent: "corp"}),
+		params: map[string]string{"Account": "alice", "ParentAccountName": "corp"},
+		results: []string{
+			`{"UserId":"user-1","AccountId":"1386587","AccountName":"alice","NickName":"小艾","Email":"","UserType":1,"RoleIdList":[111111113]}`,
+			`"{\"userId\":\"user-1\",\"accountName\":\"alice\"}"`,
+		},
+		want: quickbi.QueryUserInfoByAccountResponse{Receipt: receipt, UserID: "user-1"},
+	},
+	{
+		name: "QueryUserInfoByAccount nobody", call: call((*quickbi.Client).QueryUserInfoByAccount, quickbi.AccountName{Account: "alice"}),
+		params:  map[string]string{"Account": "alice"},
+		results: []string{`null`, `{}`, `""`, `{"UserId":""}`, `{"UserId":null}`},
+		want:    quickbi.QueryUserInfoByAccountResponse{Receipt: receipt},
+	},
 }
 
 const documentedWork = `[{

@@ -126,6 +126,7 @@ func TestUnreadableResults(t *testing.T) {
 		"QueryShareList": rows, "QuerySharesToUserList": rows,
 		"ListWorkspaceRoles":           append([]string{`[{"RoleId":"x"}]`, `[{"RoleId":0}]`, `[{"RoleId":-1}]`, `[{"RoleId":25},{}]`}, rows...),
 		"QueryUserRoleInfoInWorkspace": {`true`, `[]`, `[{"RoleId":25}]`, `25`, `{"RoleId":"25,26"}`, `{"RoleId":[25]}`, `{"RoleId":-3}`},
+		"QueryUserInfoByAccount":       {`true`, `[]`, `[{"UserId":"user-1"}]`, `25`, `"user-1"`, `{"UserId":"user-1,user-2"}`},
 		"QueryLlmCubeWithThemeListByUserId": {
 			`true`, `[]`, `{"CubeIds":["d-1"]}`, `{"ThemeIds":"t-1"}`, `{"CubeIds":{"":"x"}}`, `{"CubeIds":{"d-1":"x"},"ThemeIds":true}`,
 		},

@@ -27,7 +27,7 @@ func (w *work) submit(ctx context.Context, in *store.RunInput) error {
 	}
 	var batch *intake.Batch
 	if w.takesFiles() {
-		if batch, err = w.read(in); err != nil {
+		if batch, err = w.read(ctx, in); err != nil {
 			return unsettled(err)
 		}
 	}
@@ -88,7 +88,7 @@ func (w *work) accept(ctx context.Context, in *store.RunInput, batch *intake.Bat
 }
 
 // read takes a file and reads it. What is wrong with it makes the input rejected.
-func (w *work) read(in *store.RunInput) (*intake.Batch, error) {
+func (w *work) read(ctx context.Context, in *store.RunInput) (*intake.Batch, error) {
 	box := w.inbox()
 	if err := box.take(in.File); err != nil {
 		if errors.Is(err, errGone) {
@@ -116,11 +116,27 @@ func (w *work) read(in *store.RunInput) (*intake.Batch, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := w.resolve(ctx, in, batch); err != nil {
+		return nil, err
+	}
 	in.SHA256, in.Rows = batch.SHA256, batch.Total()
 	if len(batch.Errors) > 0 {
 		return nil, w.reject(in, fmt.Sprintf("%s: %d of its %d rows are invalid", in.File, len(batch.Invalid), batch.Total()), batch.Errors)
 	}
 	return batch, nil
+}
+
+// resolve puts users in the place of the accounts that rows name.
+func (w *work) resolve(ctx context.Context, in *store.RunInput, batch *intake.Batch) error {
+	if w.options.Accounts != nil {
+		return w.options.Accounts.Resolve(ctx, batch)
+	}
+	batch.Resolve(nil)
+	if len(batch.Accounts()) == 0 {
+		return nil
+	}
+	const why = "rows name accounts, which are not looked up here; write ids"
+	return w.reject(in, in.File+": "+why, []intake.RowError{{Column: "principal", Code: intake.CodeAccountUnknown, Message: why}})
 }
 
 // objections are what speaks against a file beside its revokes.

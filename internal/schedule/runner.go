@@ -15,6 +15,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/usher-bi/usher/internal/intake"
 	"github.com/usher-bi/usher/internal/slots"
 	"github.com/usher-bi/usher/internal/store"
 	"github.com/usher-bi/usher/internal/tasks"
@@ -31,6 +32,12 @@ type Options struct {
 	Location *time.Location // where a day ends for Quick BI; nil means UTC
 	Interval time.Duration  // between two rounds of each chore; 0 means 5s
 	Log      zerolog.Logger
+	Accounts Resolver // nil rejects files whose rows name accounts
+}
+
+// Resolver puts users in the place of the accounts that rows name.
+type Resolver interface {
+	Resolve(ctx context.Context, b *intake.Batch) error
 }
 
 // Runner runs schedules, beside others in other processes: one at a time decides

@@ -43,6 +43,9 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request, by store.Token) 
 	if err != nil {
 		return err
 	}
+	if err := s.resolve(r.Context(), batch); err != nil {
+		return err
+	}
 	warnings, err := judge(batch, p.skipInvalid)
 	if err != nil {
 		return err
@@ -108,6 +111,20 @@ func readAs(kind string, in reading, o intake.Options) (*intake.Batch, error) {
 	default:
 		return nil, errMediaType
 	}
+}
+
+// resolve puts users in the place of the accounts that rows name.
+func (s *Server) resolve(ctx context.Context, batch *intake.Batch) error {
+	if s.options.Accounts != nil {
+		ctx, cancel := context.WithTimeout(ctx, acceptWithin)
+		defer cancel()
+		return s.options.Accounts.Resolve(ctx, batch)
+	}
+	batch.Resolve(nil)
+	if len(batch.Accounts()) > 0 {
+		return noAccounts()
+	}
+	return nil
 }
 
 // judge decides whether rows may be submitted, and returns what is to be

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/usher-bi/usher/internal/accounts"
 	"github.com/usher-bi/usher/internal/intake"
 	"github.com/usher-bi/usher/internal/people"
 	"github.com/usher-bi/usher/internal/store"
@@ -103,6 +104,8 @@ func meaning(err error) *Problem {
 	var refused *intake.FileError
 	var invalid *tasks.RetryInvalidError
 	var dropped *store.DroppedError
+	var notConnected *accounts.NotConnectedError
+	var lookup *accounts.LookupError
 	var badEvents *people.RejectedError
 	var conflict *store.EventConflictError
 	switch {
@@ -110,6 +113,13 @@ func meaning(err error) *Problem {
 		return p
 	case errors.As(err, &refused):
 		return fileProblem(refused)
+	case errors.As(err, &notConnected):
+		return noAccounts()
+	case errors.As(err, &lookup):
+		return &Problem{
+			Status: http.StatusServiceUnavailable, Code: "accounts_unavailable", RetryAfter: comeBack, Cause: err,
+			Detail: "rows name accounts, and Quick BI cannot be asked whose they are; nothing was accepted. Repeat the request with the same key",
+		}
 	case errors.As(err, &badEvents):
 		return eventsProblem(badEvents)
 	case errors.As(err, &conflict):
@@ -153,6 +163,11 @@ func failing(err error) *Problem {
 		p.Code, p.Detail = "unexpected", "this should not happen; the log of the server says more under the request id"
 	}
 	return p
+}
+
+func noAccounts() *Problem {
+	return problemf(http.StatusUnprocessableEntity, "accounts_not_configured",
+		"rows name accounts, and this server has no access key to look them up; nothing was accepted. Write ids of users")
 }
 
 func noJob() *Problem {

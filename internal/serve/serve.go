@@ -8,6 +8,7 @@ package serve
 
 import (
 	"cmp"
+	"context"
 	"net/http"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/time/rate"
 
+	"github.com/usher-bi/usher/internal/intake"
 	"github.com/usher-bi/usher/internal/store"
 	"github.com/usher-bi/usher/internal/tasks"
 )
@@ -29,6 +31,8 @@ type Options struct {
 	Log       zerolog.Logger
 	Registry  *prometheus.Registry // for /metrics; nil means one of its own
 
+	Accounts Resolver // nil: rows that name accounts are refused
+
 	Location *time.Location   // where a day ends for Quick BI; nil means UTC
 	Now      func() time.Time // nil means time.Now
 
@@ -41,6 +45,12 @@ type Options struct {
 	Exports    int           // downloads of results at once, each of which holds a connection of Store; 0 means four
 	Rate       rate.Limit    // requests a second of each token; 0 means 300
 	Stall      time.Duration // for so long a client may send or take nothing; 0 means 15 s
+}
+
+// Resolver puts users in the place of the accounts that rows name. Its errors are
+// those of package accounts.
+type Resolver interface {
+	Resolve(ctx context.Context, b *intake.Batch) error
 }
 
 func (o Options) withDefaults() Options {

@@ -54,7 +54,7 @@ const (
 
 // paced lists every operation that is called, and so has a limiter.
 func paced() []access.Action {
-	return append(access.Actions(), queryShareList, queryRoleInWorkspace, listWorkspaceRoles, updateWorkspaceUserRole)
+	return append(access.Actions(), queryShareList, queryRoleInWorkspace, listWorkspaceRoles, updateWorkspaceUserRole, QueryUserInfoByAccount)
 }
 
 // first returns the call with which a task begins.

@@ -33,6 +33,7 @@ var actions = map[string]action{
 	"UpdateWorkspaceUserRole":           {read: readChangeRoles, shape: shapeFlag},
 	"QueryUserRoleInfoInWorkspace":      {read: readRoleOfMember, shape: shapeObject},
 	"ListWorkspaceRoles":                {read: readRoles, shape: shapeList},
+	"QueryUserInfoByAccount":            {read: readAccount, shape: shapeObject},
 }
 
 func known(name string) bool { _, ok := actions[name]; return ok }

@@ -77,6 +77,11 @@ type Options struct {
 	// UserTypes are the seats of users who are not developers.
 	UserTypes map[string]UserType `json:"user_types,omitempty"`
 
+	// Accounts are the names under which users can be looked up. Names without a
+	// user are nobody's, and are answered as MissingAccount says.
+	Accounts       []Account      `json:"accounts,omitempty"`
+	MissingAccount MissingAccount `json:"missing_account,omitempty"`
+
 	// Groups are the user groups: the users in each, by its id.
 	Groups map[string][]string `json:"groups,omitempty"`
 

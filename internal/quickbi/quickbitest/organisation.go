@@ -56,6 +56,7 @@ type organisation struct {
 	id        string
 	users     map[string]bool
 	userTypes map[string]UserType
+	accounts  []Account
 	groups    map[string]map[string]bool // id to its users
 	resources map[resource]bool
 	datasets  map[string]string
@@ -76,6 +77,7 @@ func newOrganisation(o *Options) *organisation {
 	}
 	g.addUsers(o.Users)
 	maps.Copy(g.userTypes, o.UserTypes)
+	g.accounts = slices.Clone(o.Accounts)
 	g.addGroups(o.Groups)
 	g.addResources(o.resources())
 	g.addWorkspaces(o.Workspaces)
@@ -93,6 +95,7 @@ func (g *organisation) removeUsers(ids []string) {
 	for _, id := range ids {
 		delete(g.users, id)
 		delete(g.userTypes, id)
+		g.accounts = slices.DeleteFunc(g.accounts, func(a Account) bool { return a.User == id })
 		for _, members := range g.groups {
 			delete(members, id)
 		}

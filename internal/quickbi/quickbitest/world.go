@@ -67,6 +67,7 @@ func (o *Options) checkChoices() error {
 		oneOf("missing_resource", o.MissingResource, MissingRow, MissingRefusal, MissingRefusalNaming),
 		oneOf("throttle_hint", o.ThrottleHint, HintRetryAfter, HintRateLimit, HintNone),
 		oneOf("repeated_grant", o.RepeatedGrant, RepeatOverwrite, RepeatDuplicate, RepeatRefuse),
+		oneOf("missing_account", o.MissingAccount, MissingAccountRefused, MissingAccountEmpty),
 		oneOf("nothing_to_revoke", o.NothingToRevoke, NothingSucceeds, NothingFalse, NothingRefused),
 	}
 	for _, t := range o.UnlistedTypes {
@@ -97,7 +98,7 @@ func (o *Options) checkWorld() error {
 	hasUser := func(id string) bool { return users[id] }
 	return errors.Join(
 		checkIDs("users", o.Users), o.resources().check(),
-		checkUserTypes(o.UserTypes, hasUser), checkGroups(o.Groups, hasUser),
+		checkUserTypes(o.UserTypes, hasUser), checkAccounts(o.Accounts, hasUser), checkGroups(o.Groups, hasUser),
 		checkIDs("organization", []string{cmp.Or(o.Organization, DefaultOrganization)}),
 		checkWorkspaces(o.Workspaces, hasUser), checkWorks(o.Works, func(id string) bool { return workspaces[id] }),
 	)
