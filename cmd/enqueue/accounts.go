@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -84,4 +85,19 @@ func (a *app) quickBI() (*quickbi.Client, error) {
 	}
 	client, err := quickbi.New(cfg.Endpoint, source, quickbi.Options{Timeout: cfg.Timeout, UserAgent: "usher/" + versionText()})
 	return client, config.Blame("QUICKBI_ENDPOINT", err)
+}
+
+// accountsFault covers accounts of which nobody can be asked whose they are.
+func accountsFault(f fault, err error) (_ fault, ok bool) {
+	if _, notConnected := errors.AsType[*accounts.NotConnectedError](err); notConnected {
+		f.exit, f.Code = exitUsage, "settings"
+		f.advice = "Set them in the environment, as for a worker, and repeat the command; or write ids. Nothing was accepted."
+		return f, true
+	}
+	lookup, ok := errors.AsType[*accounts.LookupError](err)
+	if ok {
+		f.exit, f.Code = exitUnreachable, "accounts_unavailable"
+		f.advice = lookup.Hint + " Then repeat the same command: nothing was accepted."
+	}
+	return f, ok
 }

@@ -4,6 +4,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/usher-bi/usher/internal/quickbi/quickbitest"
 	"github.com/usher-bi/usher/internal/store"
@@ -50,7 +51,7 @@ func TestRowsNameAccounts(t *testing.T) {
 	if !strings.Contains(results, "grant,account:alice,") || !strings.Contains(results, "grant,account:west/bob,") || strings.Contains(results, "u1") {
 		t.Errorf("results do not have the cells as they were written:\n%s", results)
 	}
-	if found, err := b.store.AccountUsers(t.Context(), []store.Account{{Name: "bob", Parent: "west"}}, 1e9*3600); err != nil || found[store.Account{Name: "bob", Parent: "west"}] != "u3" {
+	if found, err := b.store.AccountUsers(t.Context(), []store.Account{{Name: "bob", Parent: "west"}}, time.Hour); err != nil || found[store.Account{Name: "bob", Parent: "west"}] != "u3" {
 		t.Errorf("remembered: %v, %v", found, err)
 	}
 

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/usher-bi/usher/internal/accounts"
 	"github.com/usher-bi/usher/internal/config"
 	"github.com/usher-bi/usher/internal/store"
 	"github.com/usher-bi/usher/internal/tasks"
@@ -108,17 +107,11 @@ func faultOf(err error) fault {
 	rejected, isRejection := errors.AsType[*rejection](err)
 	refused, isRefusal := errors.AsType[refusal](err)
 	dropped, isDropped := errors.AsType[*store.DroppedError](err)
-	_, isNotConnected := errors.AsType[*accounts.NotConnectedError](err)
-	lookup, isLookup := errors.AsType[*accounts.LookupError](err)
 	_, isNotShown := errors.AsType[notShownError](err)
 	if stands, ok := standingFault(f, err); ok {
 		return stands
 	}
 	switch {
-	case isNotConnected:
-		return set(exitUsage, "settings", "Set them in the environment, as for a worker, and repeat the command; or write ids. Nothing was accepted.")
-	case isLookup:
-		return set(exitUnreachable, "accounts_unavailable", lookup.Hint+" Then repeat the same command: nothing was accepted.")
 	case isNotShown:
 		return set(exitUnreachable, "accepted_not_shown", "It goes on. To see it, repeat the same command: nothing is accepted twice.")
 	case isRefusal:
@@ -164,7 +157,7 @@ func standingFault(f fault, err error) (_ fault, ok bool) {
 	case errors.Is(err, store.ErrScheduleExists):
 		f.exit, f.Code, f.advice = exitUsage, "schedule_exists", "Remove it first, or take another name. Next: enqueue schedule list"
 	default:
-		return f, false
+		return accountsFault(f, err)
 	}
 	return f, true
 }

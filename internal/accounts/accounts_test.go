@@ -179,7 +179,9 @@ func TestRefusals(t *testing.T) {
 
 	w := setup(t, quickbitest.Options{})
 	w.options.MaxAge = time.Nanosecond
-	refused := func(code string) error { return &quickbi.Error{Action: "QueryUserInfoByAccount", Code: code, HTTPStatus: 400} }
+	refused := func(code string) error {
+		return &quickbi.Error{Action: "QueryUserInfoByAccount", Code: code, HTTPStatus: 400}
+	}
 	down := &quickbi.TransportError{Err: errors.New("down")}
 	resolve := func(errs ...error) (*intake.Batch, error) {
 		d := &directory{errs: errs}

@@ -114,7 +114,7 @@ func (r *resolving) judge(owners map[Account]Owner) {
 	for i, p := range changes.Principals {
 		known[p] = small(i)
 	}
-	for i, p := range changes.Principals[:len(changes.Principals):len(changes.Principals)] {
+	for i, p := range changes.Principals { // those that are added are users
 		a, named, bad := accountOf(p)
 		owner, answered := owners[a]
 		switch {

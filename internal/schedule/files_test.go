@@ -41,6 +41,7 @@ func TestGuardsOfANightlyFile(t *testing.T) {
 		{"half-written: cut off in a row", "", "", func(w *world) { w.deliver("people.csv", full[:len(full)-30]) }, store.RunRejected, "", "1 of its 12 rows are invalid"},
 		{"half-written: cut off between rows", "", "", func(w *world) { w.deliver("people.csv", rows("grant", users(1, 7)...)) }, store.RunOpen, store.GuardShrink, ""},
 		{"empty", "", "", func(w *world) { w.deliver("people.csv", "") }, store.RunRejected, "", "the file is empty"},
+		{"accounts that nobody looks up", "", "", func(w *world) { w.deliver("people.csv", rows("grant", "account:alice")) }, store.RunRejected, "", "rows name accounts"},
 		{"only a header", "", "", func(w *world) { w.deliver("people.csv", rows("grant")) }, store.RunRejected, "", "has no rows"},
 		{"yesterday's, by its content", "", "", func(w *world) { w.deliver("people.csv", yesterday) }, store.RunOpen, store.GuardStale, ""},
 		{"yesterday's, by its time", "", "", func(w *world) {

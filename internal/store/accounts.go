@@ -46,7 +46,7 @@ func (s *Store) AccountUsers(ctx context.Context, accounts []Account, maxAge tim
 // They are written in one order, lest two writers wait for each other.
 const keepAccounts = `
 INSERT INTO accounts (account, parent, user_id)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[])
+SELECT x.account, x.parent, x.user_id FROM unnest($1::text[], $2::text[], $3::text[]) AS x (account, parent, user_id)
 ON CONFLICT (account, parent) DO UPDATE SET user_id = excluded.user_id, looked_up_at = excluded.looked_up_at`
 
 // KeepAccounts remembers the users of accounts that were looked up just now.
