@@ -190,6 +190,24 @@ func TestJSONOnEveryPath(t *testing.T) {
 		{"token revoke nobody", exitUsage, "token_not_found"},
 		{"token revoke feed", exitOK, ""},
 		{"token revoke feed", exitOK, ""},
+		{"webhook", exitOK, ""},
+		{"webhook list", exitOK, ""},
+		{"webhook list extra", exitUsage, "usage"},
+		{"webhook add", exitUsage, "usage"},
+		{"webhook add hook", exitUsage, "usage"},
+		{"webhook add hook --url http://example.com/", exitUsage, "usage"},
+		{"webhook add hook --url https://me:pw@example.com/", exitUsage, "usage"},
+		{"webhook add hook --url http://127.0.0.1:1/ --events job.started", exitUsage, "usage"},
+		{"webhook add hook --url http://127.0.0.1:1/ --requested-by=", exitUsage, "usage"},
+		{"webhook add hook --url http://127.0.0.1:1/ --reason \xd5\xc5", exitUsage, "usage"},
+		{"webhook add hook --url http://127.0.0.1:1/ --events job.failing", exitOK, ""},
+		{"webhook add hook --url http://127.0.0.1:1/", exitUsage, "webhook_exists"},
+		{"webhook list", exitOK, ""},
+		{"webhook test nobody", exitUsage, "webhook_not_found"},
+		{"webhook test hook", exitRowsFailed, ""},
+		{"webhook remove hook --requested-by=", exitUsage, "usage"},
+		{"webhook remove hook", exitOK, ""},
+		{"webhook remove hook", exitUsage, "webhook_not_found"},
 		{"serve extra", exitUsage, "usage"},
 		{"cancel", exitUsage, "usage"},
 		{"cancel " + id + " --all --yes", exitUsage, "usage"},
@@ -349,6 +367,7 @@ func TestCompletion(t *testing.T) {
 	b := setup(t)
 	id := b.submit(threeRows)
 	b.run("schedule", "add", "night", "--cron", "0 2 * * *", "--file", "hr/in.csv").want(t, exitOK)
+	b.run("webhook", "add", "hook", "--url", "https://example.com/in").want(t, exitOK)
 	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
 		if o := b.run("completion", shell).want(t, exitOK); !strings.Contains(o.out, "__complete") {
 			t.Errorf("%s gets\n%.200s", shell, o.out)
@@ -370,6 +389,9 @@ func TestCompletion(t *testing.T) {
 		"schedule pause":        "night\tfile hr/in.csv\n",
 		"schedule show x":       ":4\n",
 		"schedule add x --lane": "urgent\nnormal\nbulk\n",
+		"webhook test":          "hook\thttps://example.com/in\n",
+		"webhook remove x":      ":4\n",
+		"webhook add --events":  "job.completed\njob.failing\n",
 		"limits set":            "SmartqAuthorize\nAddWorksAuthorization\n",
 		"limits set x":          ":4\n",
 		"limits reset":          "SmartqAuthorize\nAddWorksAuthorization\n",

@@ -22,6 +22,7 @@ import (
 	"github.com/usher-bi/usher/internal/events"
 	"github.com/usher-bi/usher/internal/schedule"
 	"github.com/usher-bi/usher/internal/tasks"
+	"github.com/usher-bi/usher/internal/webhook"
 )
 
 // stoppedDocument is what run --json prints at its end. Its JSON is API.
@@ -90,7 +91,8 @@ func addChores(o *tasks.Options, cfg config.Config, stores stores, log zerolog.L
 		Inbox: inbox, Location: cfg.Location, Log: log, Accounts: stores.accounts,
 	})
 	people := events.NewApplier(stores.db, submitter, events.Options{Name: o.Name, Location: cfg.Location, Log: log})
-	o.Chores = append(append(o.Chores, schedules.Chores()...), people.Chore())
+	hooks := webhook.NewRunner(stores.db, webhook.Options{Sender: webhook.SenderOptions{Private: cfg.WebhookPrivate, Version: version()}, Log: log})
+	o.Chores = append(append(o.Chores, schedules.Chores()...), people.Chore(), hooks.Chore())
 	return func() {
 		if inbox != nil {
 			_ = inbox.Close()

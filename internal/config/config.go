@@ -44,6 +44,8 @@ type Config struct {
 
 	Guards Guards // of what is submitted without limits of its own
 
+	WebhookPrivate bool // webhooks may be at private addresses
+
 	MinShare float64 // of the calls, for each lane that others go before
 
 	Concurrency int           // tasks at once per action and lane; 0: as many as its rate needs
@@ -111,6 +113,7 @@ func Load(program Program, lookup func(string) string, environ []string) (Config
 	c.MinShare = r.share("LANE_MIN_SHARE", 30)
 	c.Guards = r.guards()
 	c.AccountMaxAge = r.duration("ACCOUNT_MAX_AGE")
+	c.WebhookPrivate = r.oneOf("WEBHOOK_ALLOW_PRIVATE", "false", "true") == "true"
 	c.EnqueueListen = r.text("ENQUEUE_LISTEN")
 	c.MaxRows = r.number("ENQUEUE_MAX_ROWS", mostRows)
 	c.Location = r.location("QUICKBI_TIMEZONE")

@@ -39,6 +39,7 @@ func Settings() []Setting {
 		{"GUARD_MAX_REVOKE_SHARE", "none", "likewise one of whose rows more than this share revoke, from 10 revokes on"},
 		{"GUARD_MAX_REVOKES_PER_DAY", "none", "likewise one with which its source revokes more often within 24 hours"},
 		{"GUARD_MAX_SHRINK", "none", "likewise one that has lost more than this share of the rows of the one before from its source"},
+		{"WEBHOOK_ALLOW_PRIVATE", "false", "true lets webhooks be at private and link-local addresses"},
 		{"QUICKBI_TIMEOUT", "15s", "of one call"},
 		{"QUICKBI_LATE", "60s", "a call that was never answered may still be carried out for that long; a newer change of the same access is then applied again"},
 		{"QUICKBI_TIMEZONE", "Asia/Shanghai", "where a day ends for Quick BI"},

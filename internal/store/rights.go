@@ -43,7 +43,7 @@ func (r relation) rights() string {
 	case r.appendOnly, r.name == "shared_works", r.name == "verifications":
 		return "SELECT, INSERT ON"
 	case slices.Contains([]string{
-		"jobs", "tasks", "sealed_counts", "limits", "person_events", "tokens", "schedules", "schedule_runs", "schedule_inputs",
+		"jobs", "tasks", "sealed_counts", "limits", "person_events", "tokens", "schedules", "schedule_runs", "schedule_inputs", "webhooks",
 	}, r.name):
 		return "SELECT, INSERT, UPDATE ON"
 	default: // what stands for the present only

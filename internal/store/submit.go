@@ -28,9 +28,10 @@ type Created struct {
 
 const insertJob = `
 INSERT INTO jobs (ulid, parent_id, source, requested_by, reason, lane, idempotency_key, fingerprint,
-                  rows, header, input_sha256, input_encoding, input_delimiter, next_task, update_role, ranks_as)
+                  rows, header, input_sha256, input_encoding, input_delimiter, next_task, update_role, ranks_as, watched)
 VALUES ($1, (SELECT id FROM jobs WHERE ulid = $2), $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
-        CASE WHEN $16 THEN (SELECT coalesce(ranks_as, id) FROM jobs WHERE ulid = $2) END)
+        CASE WHEN $16 THEN (SELECT coalesce(ranks_as, id) FROM jobs WHERE ulid = $2) END,
+        EXISTS (SELECT FROM webhooks w WHERE w.source IN ('', $3) AND ` + webhookActive + `))
 ON CONFLICT (source, idempotency_key) DO NOTHING
 RETURNING id, to_jsonb(created_at AT TIME ZONE 'UTC') #>> '{}'`
 
@@ -276,6 +277,10 @@ const (
 
 	eventTokenAdded   = "token.added"
 	eventTokenRevoked = "token.revoked"
+
+	eventWebhookAdded    = "webhook.added"
+	eventWebhookRemoved  = "webhook.removed"
+	eventWebhookDisabled = "webhook.disabled"
 )
 
 // AuditEvent is one fact for the auditor. Job and Task of 0 mean none.
