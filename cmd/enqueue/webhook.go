@@ -88,11 +88,11 @@ loopback only.`,
 }
 
 func (a *app) webhookAdd(ctx context.Context, w store.Webhook, o store.Order) error {
-	if err := checkTexts(w.URL, w.Source, o.Actor, o.Reason); err != nil {
+	if err := checkOrder(o); err != nil {
 		return err
 	}
-	if o.Actor == "" {
-		return usageError{err: errors.New("--requested-by must not be empty")}
+	if err := checkTexts(w.URL, w.Source); err != nil {
+		return err
 	}
 	if err := webhook.CheckURL(w.URL); err != nil {
 		return usageError{err: fmt.Errorf("--url: %w", err)}
@@ -144,11 +144,8 @@ func (a *app) webhookRemoveCommand() *cobra.Command {
 }
 
 func (a *app) webhookRemove(ctx context.Context, name string, o store.Order) error {
-	if err := checkTexts(o.Actor, o.Reason); err != nil {
+	if err := checkOrder(o); err != nil {
 		return err
-	}
-	if o.Actor == "" {
-		return usageError{err: errors.New("--requested-by must not be empty")}
 	}
 	return a.reading(ctx, func(st *store.Store) error {
 		if err := st.RemoveWebhook(ctx, name, o); err != nil {
@@ -197,7 +194,7 @@ func (a *app) webhookTest(ctx context.Context, name string) error {
 	if m.Body, err = webhook.TestBody(name, m.At); err != nil {
 		return err
 	}
-	sender := webhook.NewSender(webhook.SenderOptions{Private: cfg.WebhookPrivate, Version: version()})
+	sender := webhook.NewSender(webhook.SenderOptions{Private: cfg.WebhookPrivate, Version: versionText()})
 	defer sender.Close()
 	status, problem := sender.Send(ctx, to, m)
 	if err := ctx.Err(); err != nil {
