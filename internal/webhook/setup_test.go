@@ -120,14 +120,12 @@ type message struct{ id, body string }
 // endpoint is a program that is told. Its signatures are judged by the library
 // that the specification comes with.
 type endpoint struct {
-	url string
-
-	mu     sync.Mutex
-	got    []message
-	answer func(n int, w http.ResponseWriter, r *http.Request) // to the nth message, from 1; nil: 204
+	mu  sync.Mutex
+	got []message
 }
 
-// hook adds a webhook and the program that it tells.
+// hook adds a webhook and the program that it tells, which answers the nth
+// message, from 1; with 204 if answer is nil.
 func (w world) hook(t *testing.T, h store.Webhook, answer func(int, http.ResponseWriter, *http.Request)) *endpoint {
 	t.Helper()
 	secret, key := webhook.NewSecret()
@@ -135,7 +133,7 @@ func (w world) hook(t *testing.T, h store.Webhook, answer func(int, http.Respons
 	if err != nil {
 		t.Fatalf("the secret: %v", err)
 	}
-	e := &endpoint{answer: answer}
+	e := &endpoint{}
 	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
@@ -151,7 +149,7 @@ func (w world) hook(t *testing.T, h store.Webhook, answer func(int, http.Respons
 		rw.WriteHeader(http.StatusNoContent)
 	}))
 	t.Cleanup(server.Close)
-	e.url, h.URL = server.URL, server.URL+"/in?token=t0ken"
+	h.URL = server.URL + "/in?token=t0ken"
 	if h.Events == nil {
 		h.Events = store.WebhookEvents()
 	}
