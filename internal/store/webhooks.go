@@ -89,6 +89,7 @@ func (s *Store) AddWebhook(ctx context.Context, w Webhook, key WebhookKey, by Or
 const (
 	removeWebhook = `UPDATE webhooks SET removed_at = now(), secret = '' WHERE name = $1 AND removed_at IS NULL RETURNING id`
 
+	//nolint:gosec // it holds no credential
 	giveUpWebhook = `UPDATE webhook_deliveries SET given_up_at = now() WHERE webhook = $1 AND delivered_at IS NULL AND given_up_at IS NULL`
 )
 

@@ -190,5 +190,5 @@ func retryIn(attempt int) time.Duration {
 		return 0
 	}
 	d := delays[attempt-1]
-	return d + time.Duration((rand.Float64()-0.5)*0.2*float64(d)) //nolint:gosec // nobody gains by guessing it
+	return d + time.Duration((rand.Float64()-0.5)*0.2*float64(d))
 }

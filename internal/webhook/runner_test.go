@@ -14,13 +14,15 @@ import (
 
 // told is a message as a program reads it.
 type told struct {
-	Type string
+	Type string `json:"type"`
 	Data struct {
-		ID        string
-		Status    string
-		Outcome   string
-		Attention *struct{ Code, Message string }
-	}
+		ID        string `json:"id"`
+		Status    string `json:"status"`
+		Outcome   string `json:"outcome"`
+		Attention *struct {
+			Code string `json:"code"`
+		} `json:"attention"`
+	} `json:"data"`
 }
 
 func read(t *testing.T, m message) (out told) {
@@ -104,12 +106,12 @@ func TestFailuresAreRepeatedUntilDelivered(t *testing.T) {
 	w.run(t)
 	for n, wait := range []string{"interval '5 s'", "interval '5 min'"} {
 		h.want(t, n+1)
-		w.becomes(t, "job.completed", `last_status = 500 AND last_error = 'answered 500' AND
+		w.becomes(t, `last_status = 500 AND last_error = 'answered 500' AND
 			due_at BETWEEN last_at + 0.9 * `+wait+` AND last_at + 1.1 * `+wait)
 		w.exec(t, `UPDATE webhook_deliveries SET last_status = 0, due_at = now()`)
 	}
 	got := h.want(t, 3)
-	w.becomes(t, "job.completed", `delivered_at IS NOT NULL AND last_status = 200 AND attempts = 3`)
+	w.becomes(t, `delivered_at IS NOT NULL AND last_status = 200 AND attempts = 3`)
 	if got[0].id == "" || got[1] != got[0] || got[2] != got[0] {
 		t.Errorf("the attempts differ: %v", got)
 	}
@@ -131,12 +133,12 @@ func TestDeathBetweenSendingAndRecording(t *testing.T) {
 	stop := w.run(t)
 	<-arrived
 	stop()
-	w.becomes(t, "job.completed", `attempts = 1 AND last_at IS NULL AND due_at > now() + interval '30 s'`)
+	w.becomes(t, `attempts = 1 AND last_at IS NULL AND due_at > now() + interval '30 s'`)
 	w.run(t)
 	h.want(t, 1) // while somebody may still be at it, nobody else is
 	w.soon(t)
 	got := h.want(t, 2)
-	w.becomes(t, "job.completed", `delivered_at IS NOT NULL`)
+	w.becomes(t, `delivered_at IS NOT NULL`)
 	if got[1] != got[0] {
 		t.Errorf("sent anew as something else: %v", got)
 	}
@@ -150,7 +152,7 @@ func TestGoneDisables(t *testing.T) {
 	w.end(t, w.submit(t, "hr", "k"))
 	w.run(t)
 	h.want(t, 1)
-	w.becomes(t, "job.completed", `given_up_at IS NOT NULL AND last_status = 410`)
+	w.becomes(t, `given_up_at IS NOT NULL AND last_status = 410`)
 	w.end(t, w.submit(t, "hr", "k2"))
 	other.want(t, 2)
 	h.want(t, 1)
@@ -169,9 +171,9 @@ func TestGivenUpAfterTheLastAttempt(t *testing.T) {
 	w.hook(t, store.Webhook{Name: "h"}, func(_ int, rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusBadGateway) })
 	w.end(t, w.submit(t, "hr", "k"))
 	w.run(t)
-	w.becomes(t, "job.completed", `last_status = 502 AND given_up_at IS NULL`)
+	w.becomes(t, `last_status = 502 AND given_up_at IS NULL`)
 	w.exec(t, `UPDATE webhook_deliveries SET attempts = 9, due_at = now()`)
-	w.becomes(t, "job.completed", `attempts = 10 AND given_up_at IS NOT NULL`)
+	w.becomes(t, `attempts = 10 AND given_up_at IS NOT NULL`)
 }
 
 func TestOneThatIsSlowHoldsUpNoOther(t *testing.T) {
@@ -200,7 +202,7 @@ func TestRemovedIsToldNoMore(t *testing.T) {
 	last := w.hook(t, store.Webhook{Name: "last"}, nil)
 	w.end(t, w.submit(t, "hr", "k"))
 	w.run(t)
-	w.becomes(t, "job.completed", `last_status = 500`)
+	w.becomes(t, `last_status = 500`)
 	if err := w.RemoveWebhook(t.Context(), "h", store.Order{Actor: "ops"}); err != nil {
 		t.Fatal(err)
 	}

@@ -17,9 +17,9 @@ import (
 
 // The headers of a message.
 const (
-	HeaderID        = "webhook-id"        // the same for every attempt
-	HeaderTimestamp = "webhook-timestamp" // of the attempt, in seconds since 1970
-	HeaderSignature = "webhook-signature"
+	HeaderID        = "Webhook-Id"        // the same for every attempt
+	HeaderTimestamp = "Webhook-Timestamp" // of the attempt, in seconds since 1970
+	HeaderSignature = "Webhook-Signature"
 )
 
 // secretPrefix lets people and scanners of secrets tell what a secret is for.
