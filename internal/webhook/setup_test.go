@@ -52,9 +52,9 @@ func (w world) exec(t *testing.T, sql string, args ...any) {
 	}
 }
 
-func (w world) text(t *testing.T, sql string, args ...any) (out string) {
+func (w world) text(t *testing.T, sql string) (out string) {
 	t.Helper()
-	if err := w.sql.QueryRow(t.Context(), sql, args...).Scan(&out); err != nil {
+	if err := w.sql.QueryRow(t.Context(), sql).Scan(&out); err != nil {
 		t.Fatalf("%s: %v", sql, err)
 	}
 	return out
