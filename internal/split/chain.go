@@ -7,7 +7,7 @@ func (x *excess) shift(star int32) bool {
 	if need == 0 || need > x.easy[star] && need > maxChains {
 		return false
 	}
-	return x.try(func() {
+	return x.try(x.calls-1, func() {
 		for i := x.from[star]; i < x.from[star+1] && need > 0; i++ {
 			if x.owner[x.edge[i]] == star && x.room(x.far[i]) > 0 {
 				x.give(x.edge[i], x.far[i])
@@ -35,10 +35,10 @@ type hop struct{ v, edge, by int32 }
 func (x *excess) chain(star int32) bool {
 	x.round++
 	x.mark[star] = x.round
-	x.queue = append(x.queue[:0], hop{star, -1, -1})
+	x.hops = append(x.hops[:0], hop{star, -1, -1})
 	looks := 0
-	for at := 0; at < len(x.queue) && looks < maxLook; at++ {
-		v := x.queue[at].v
+	for at := 0; at < len(x.hops) && looks < maxLook; at++ {
+		v := x.hops[at].v
 		looks += int(x.degree(v))
 		for i := x.from[v]; i < x.from[v+1]; i++ {
 			w := x.far[i]
@@ -46,10 +46,10 @@ func (x *excess) chain(star int32) bool {
 				continue
 			}
 			x.mark[w] = x.round
-			x.queue = append(x.queue, hop{w, x.edge[i], small(at)})
+			x.hops = append(x.hops, hop{w, x.edge[i], small(at)})
 			if x.room(w) > 0 {
 				x.steps += looks
-				x.move(x.queue)
+				x.move(x.hops)
 				return true
 			}
 		}

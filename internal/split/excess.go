@@ -19,8 +19,11 @@ import (
 type excess struct {
 	*packing
 
-	heap  [][]int32 // stars to try, by their excess
-	tried []int32   // of a vertex: its load when it was tried last
+	queues [][]int32 // stars to try, by their excess
+	tried  []int32   // of a vertex: its load when it was tried last, or -1
+
+	most    int32 // a star with more than this stuck starts no grid
+	patient bool  // whether grids take stars in the order of their need, and not those that leave most of across
 
 	// The grid being drawn: stars along one side, vertices across, and of each
 	// vertex, for those in touched, how many of across its own star has.
@@ -30,43 +33,49 @@ type excess struct {
 
 	mark  []int32 // of a vertex: the round that marked it last
 	round int32
-	queue []hop // of chains
+	hops  []hop // of chains
 }
 
-// What packing may cost, in steps: no more than this in the worst of graphs.
-const (
-	packPerPair = 100
-	packAtLeast = 50_000_000
-)
-
-// pack takes the excess of stars away until no attempt saves a call.
-func (p *packing) pack(patient bool) {
+// newExcess returns what takes the excess of stars of p away.
+func newExcess(p *packing) *excess {
 	n := p.vertices()
-	x := &excess{
+	return &excess{
 		packing: p,
-		heap:    make([][]int32, p.limit+1),
+		queues:  make([][]int32, p.limit+1),
 		tried:   make([]int32, n),
 		count:   make([]int32, n),
 		mark:    make([]int32, n),
 	}
-	for v := n - 1; v >= 0; v-- {
+}
+
+// pack takes the excess of stars away until no attempt saves a call, or the
+// steps are up. A star with more than most stuck starts no grid.
+func (x *excess) pack(most int32, steps int) {
+	x.most = most
+	for v := x.vertices() - 1; v >= 0; v-- {
+		x.tried[v] = -1
 		x.push(v)
 	}
-	for e, most := 0, packAtLeast+packPerPair*len(p.owner); e < len(x.heap) && p.steps < most; {
-		last := len(x.heap[e]) - 1
-		if last < 0 {
+	x.run(steps)
+}
+
+// run tries the stars that were pushed, and those that this changes.
+func (x *excess) run(steps int) {
+	most := x.steps + steps
+	for e := 0; e < len(x.queues) && x.steps < most; {
+		if len(x.queues[e]) == 0 {
 			e++
 			continue
 		}
-		v := x.heap[e][last]
-		x.heap[e] = x.heap[e][:last]
+		v := x.queues[e][0]
+		x.queues[e] = x.queues[e][1:]
 		switch {
 		case int(x.excess(v)) != e:
 			x.push(v)
 			e = min(e, int(x.excess(v)))
 		case x.tried[v] != x.load[v]:
 			x.tried[v] = x.load[v]
-			if x.shift(v) || x.cover(v, patient) {
+			if x.shift(v) || x.cover(v) {
 				e = 0
 			}
 		}
@@ -76,7 +85,7 @@ func (p *packing) pack(patient bool) {
 // push has a star tried, in its turn.
 func (x *excess) push(star int32) {
 	if e := x.excess(star); e > 0 && x.tried[star] != x.load[star] {
-		x.heap[e] = append(x.heap[e], star)
+		x.queues[e] = append(x.queues[e], star)
 	}
 }
 
@@ -88,14 +97,16 @@ const (
 )
 
 // cover draws the grid that saves the most calls for star v and others of its
-// side, and claims it. A patient drawing takes the stars in the order of their
-// need, a hasty one those that leave most of across.
-func (x *excess) cover(v int32, patient bool) bool {
-	x.start(v)
+// side, and claims it.
+func (x *excess) cover(v int32) bool {
 	need := max(1, x.stuck(v))
+	if need > x.most {
+		return false
+	}
+	x.start(v)
 	best, bestNeed, saved := 1, need, 0
 	for len(x.along) < int(x.limit) {
-		mate, ok := x.mate(need, patient)
+		mate, ok := x.mate(need)
 		if !ok {
 			break
 		}
@@ -111,7 +122,7 @@ func (x *excess) cover(v int32, patient bool) bool {
 	}
 	x.along, x.across = x.along[:best], x.across[:bestNeed]
 	along, across := slices.Clone(x.along), slices.Clone(x.across)
-	return x.try(func() {
+	return x.try(x.calls-1, func() {
 		along, across = x.widen(along, across)
 		across, along = x.widen(across, along)
 		x.claim(along, across)
@@ -160,7 +171,7 @@ func (x *excess) tally(w, by int32) {
 
 // mate picks the star to join next: one with enough of across for its own need
 // and for that of the others.
-func (x *excess) mate(need int32, patient bool) (int32, bool) {
+func (x *excess) mate(need int32) (int32, bool) {
 	found, foundNeed := int32(-1), int32(0)
 	kept := x.touched[:0]
 	for _, star := range x.touched {
@@ -171,7 +182,7 @@ func (x *excess) mate(need int32, patient bool) (int32, bool) {
 		}
 		kept = append(kept, star)
 		better := found < 0
-		if !better && patient && most != foundNeed {
+		if !better && x.patient && most != foundNeed {
 			better = most < foundNeed
 		} else if !better {
 			better = x.count[star] > x.count[found] || x.count[star] == x.count[found] && star < found

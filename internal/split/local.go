@@ -5,25 +5,31 @@ import (
 	"slices"
 )
 
-// What the search may spend, in steps. A call saved is 20 ms at 50 calls a
-// second, and a step is about 10 ns; half of that is left to slower machines.
+// What searching may spend, in steps. A call saved is 20 ms at 50 calls a
+// second, and a step is 5 to 8 ns: some of that is left to slower machines.
 const (
-	stepsPerCall   = 2_000_000
-	stepsPerPair   = 20
+	stepsPerCall   = 2_500_000
 	advancePerPair = 1000
-	stepsAtLeast   = 20_000_000
+	searchAtMost   = 40_000_000
 )
 
-// search is the local search that follows packing: it tears up two to eight
-// neighbouring calls, splits what was in them anew at random, and keeps what
-// takes no more calls than before. Changes that save nothing are kept too: they
-// are how it wanders off to where something can be saved.
-//
-// It lives on what it earns. One call's worth of steps is advanced, every call
-// that it saves pays for as many again, and when the credit is used up it stops:
-// so it never costs more time than its calls would have taken, but for the
-// advance. It counts steps and not seconds, and its random numbers are always
+// pays reports whether to search on. A search lives on what was earned: every
+// call that the packing takes less than the best plain grouping pays for so many
+// steps, those of packing included, and some are advanced. So the whole of it
+// never costs more time than the calls that it saves would take, but for the
+// advance. It counts steps and not seconds, and the random numbers are always
 // the same, so that the result is the same on every machine.
+func (p *packing) pays() bool {
+	saved := (p.plain - p.calls) * stepsPerCall
+	advance := min(stepsPerCall, advancePerPair*len(p.owner))
+	return p.calls > int(p.callsOf(small(len(p.owner)))) && p.steps < saved+advance
+}
+
+// search is the local search of small calls: it tears up two or more
+// neighbouring ones, splits what was in them anew at random, and keeps what
+// takes no more calls than before. Changes that save nothing are kept too: they
+// are how it wanders off to where something can be saved. Tearing up few is
+// what sparse pairs need, tearing up many what dense ones do.
 type search struct {
 	*packing
 
@@ -32,7 +38,6 @@ type search struct {
 	pieces []int32 // the owners that are torn up
 	torn   []int32 // their edges
 	cost   int     // the calls they take
-	dry    int     // the steps since a call was saved
 }
 
 // dice are random numbers that are the same everywhere.
@@ -49,21 +54,9 @@ func (p *packing) improve() {
 	s.random.Seed(1, 2)
 	s.patch = patch{limit: int(p.limit), local: make([]int32, p.vertices()), random: &s.random}
 	p.easy = nil // shifts are over
-	least := (len(p.owner) + int(p.limit) - 1) / int(p.limit)
-	most := stepsAtLeast + stepsPerPair*len(p.owner)
-	advance := min(stepsPerCall, advancePerPair*len(p.owner))
-	start, saved := p.steps, p.calls
-	for p.calls > least {
-		spent := p.steps - start
-		if spent > most || spent > (saved-p.calls)*stepsPerCall+advance {
-			return
-		}
-		calls := p.calls
+	most := p.steps + searchAtMost
+	for p.pays() && p.steps < most {
 		s.step()
-		s.dry += p.steps - start - spent
-		if p.calls < calls {
-			s.dry = 0
-		}
 	}
 }
 
@@ -104,7 +97,11 @@ func (s *search) choose() {
 		}
 	}
 	s.tear(first)
-	want := 2 + s.random.below(min(3+5*s.dry/stepsPerCall, 8))
+	more := 4
+	if s.random.below(2) == 0 {
+		more = 16
+	}
+	want := 2 + s.random.below(more)
 	for range 3 * want {
 		if len(s.pieces) >= want || len(s.torn) == 0 {
 			return
@@ -159,11 +156,7 @@ func (s *search) tear(owner int32) {
 
 // rebuild gives what was torn up to the pieces of the patch.
 func (s *search) rebuild() {
-	for _, piece := range s.pieces {
-		if !s.isStar(piece) {
-			s.spare = append(s.spare, piece)
-		}
-	}
+	s.recycle(s.pieces)
 	for _, part := range s.patch.plan {
 		along, across := s.patch.vertex(part)
 		switch {

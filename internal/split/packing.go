@@ -17,7 +17,8 @@ type packing struct {
 	cells [][]int32 // of each block: its edges, row by row
 	spare []int32   // blocks that are no longer in use
 	calls int
-	steps int // what the work is measured in: about 10 ns each
+	steps int // what the work is measured in: at most about 10 ns each
+	plain int // the calls of the best plain grouping
 
 	log    []given // what give did, while logged
 	logged bool
@@ -159,13 +160,13 @@ func (p *packing) block(g grid) {
 	p.cells[id-p.vertices()] = cells
 }
 
-// try does what change says and reports whether that takes fewer calls. If not,
-// it never happened.
-func (p *packing) try(change func()) bool {
-	calls, owners, mark, outer := p.calls, len(p.load), len(p.log), p.logged
+// try does what change says and reports whether that takes at most so many
+// calls. If not, it never happened.
+func (p *packing) try(most int, change func()) bool {
+	owners, spares, mark, outer := len(p.load), len(p.spare), len(p.log), p.logged
 	p.logged = true
 	change()
-	done := p.calls < calls
+	done := p.calls <= most
 	p.logged = false
 	if !done {
 		for _, g := range slices.Backward(p.log[mark:]) {
@@ -173,6 +174,7 @@ func (p *packing) try(change func()) bool {
 		}
 		p.log = p.log[:mark]
 		p.load = p.load[:owners]
+		p.spare = p.spare[:spares]
 		p.cells = p.cells[:small(owners)-p.vertices()]
 	}
 	p.logged = outer
@@ -180,6 +182,15 @@ func (p *packing) try(change func()) bool {
 		p.log = p.log[:0]
 	}
 	return done
+}
+
+// recycle makes the blocks among owners that are no longer in use spare.
+func (p *packing) recycle(owners []int32) {
+	for _, owner := range owners {
+		if !p.isStar(owner) {
+			p.spare = append(p.spare, owner)
+		}
+	}
 }
 
 // grids returns the calls in the order of their first cells.

@@ -17,7 +17,7 @@ type patch struct {
 	steps int
 
 	random *dice
-	noise  int // how far choices stray from what looks best, 0 to 4
+	noise  int // how far choices stray from what looks best, 0 to 2
 
 	along         []int32 // the grid being cut
 	common, union []uint64
@@ -110,7 +110,7 @@ func (l *lines) open(s *search, across int) {
 // when that is more than most, some number above it.
 func (c *patch) solve(edges, most int) int {
 	c.plan, c.lines = c.plan[:0], c.lines[:0]
-	c.noise = c.random.below(5)
+	c.noise = c.random.below(3)
 	cost := 0
 	for edges > 0 {
 		if cost+(edges+c.limit-1)/c.limit > most+1 {

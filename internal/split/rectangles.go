@@ -2,6 +2,7 @@ package split
 
 import (
 	"cmp"
+	"math"
 	"slices"
 )
 
@@ -31,8 +32,9 @@ type grid struct{ rows, cols []int32 }
 // the fewest stars (cover.go), all rows or all columns are the other starts.
 // From each of them, grids take the last calls of many stars at once
 // (excess.go, chain.go). The best of it, unless rows with equal columns tiled
-// as full grids are better still (twins.go, tile.go), is what the local search
-// tears up and mends for as long as that pays (local.go, patch.go).
+// as full grids are better still (twins.go, tile.go), is what two local searches
+// improve for as long as that pays: one takes large calls apart and packs again
+// (repack.go), one tears up and mends small ones (local.go, patch.go).
 //
 // No step makes it worse. So there are never more calls than a call for each
 // user, resource, set or star of a cover would come to.
@@ -41,6 +43,7 @@ func rectangles(pairs []pair, limit int) []grid {
 		return singles(pairs)
 	}
 	p := packed(newGraph(pairs), newTiler(limit))
+	p.repack()
 	p.improve()
 	return p.grids()
 }
@@ -56,8 +59,13 @@ func singles(pairs []pair) []grid {
 	return out
 }
 
-// stepsOfStarts is the work after which no other start is tried.
-const stepsOfStarts = 15_000_000
+// What packing may cost, in steps.
+const (
+	stepsOfStarts = 5_000_000 // the work after which no other start is tried
+	stepsOfTrial  = 3_000_000 // of each start, to see how good it is
+	packPerPair   = 100       // of the best start: in the worst of graphs
+	packAtLeast   = 50_000_000
+)
 
 // start is a choice of the star that each edge is in.
 type start struct {
@@ -66,39 +74,63 @@ type start struct {
 	calls int
 }
 
-// packed packs from several starts, those of the fewest stars first, and
-// returns the best packing.
+// packed returns the best packing: that from the best start or, if that is
+// better, a plain grouping as it is.
 func packed(g *graph, t *tiler) *packing {
-	var best *packing
-	steps := 0
 	starts := g.starts(t)
-	for _, patient := range []bool{true, false} {
-		for _, s := range starts {
-			if best != nil && steps > stepsOfStarts {
-				break
-			}
-			p := newPacking(g, t, s.rowed)
-			p.pack(patient)
-			steps += p.steps
-			if best == nil || p.calls < best.calls {
-				best = p
-			}
-		}
-	}
-	for _, s := range starts { // the others, as they are
+	best := packFrom(g, t, starts)
+	steps, plain := best.steps, math.MaxInt
+	for _, s := range starts {
+		plain = min(plain, s.calls)
 		if s.calls < best.calls {
 			best = newPacking(g, t, s.rowed)
 		}
 	}
 	for _, rows := range []bool{true, false} {
-		if groups, calls := g.twins(t, rows); calls < best.calls {
+		groups, calls := g.twins(t, rows)
+		plain = min(plain, calls)
+		if calls < best.calls {
 			best = newPacking(g, t, func(int32) bool { return rows })
 			for _, group := range groups {
 				best.claim(group, g.far[g.from[group[0]]:g.from[group[0]+1]])
 			}
 		}
 	}
+	best.steps, best.plain = steps, plain
 	return best
+}
+
+// packFrom packs from several starts and returns the best packing, with the
+// steps of all. Most of the work is for stars with so much stuck that few grids
+// are worth it. So they come last, for a trial, and only the start that is best
+// by then is packed to the end.
+func packFrom(g *graph, t *tiler, starts []start) *packing {
+	var tried []*excess
+	most := packAtLeast + packPerPair*len(g.rowOf)
+	steps := 0
+	for _, s := range starts {
+		for _, patient := range []bool{true, false} {
+			if steps > stepsOfStarts {
+				break
+			}
+			x := newExcess(newPacking(g, t, s.rowed))
+			x.patient = patient
+			x.pack(x.limit/2, most)
+			steps += x.steps
+			tried = append(tried, x)
+		}
+	}
+	for _, x := range tried {
+		x.pack(x.limit, stepsOfTrial)
+	}
+	best := slices.MinFunc(tried, func(x, y *excess) int { return cmp.Compare(x.calls, y.calls) })
+	best.run(most)
+	steps = 0
+	for _, x := range tried {
+		steps += x.steps
+	}
+	best.steps = steps
+	return best.packing
 }
 
 // starts returns the different starts, those of the fewest calls first.

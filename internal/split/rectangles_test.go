@@ -101,9 +101,12 @@ func TestPackingKeepsItsBooks(t *testing.T) {
 		}
 		limit := rapid.SampledFrom([]int{2, 7, 100}).Draw(t, "limit")
 		p := packed(newGraph(pairs), newTiler(limit))
-		want := newBooks(p)
-		if !slices.Equal(p.easy, want.easy) || !slices.Equal(p.load, want.load) || p.calls != want.calls {
-			t.Fatalf("counted %v, %v, %d, there is %v, %v, %d", p.easy, p.load, p.calls, want.easy, want.load, want.calls)
+		for _, then := range []func(){func() {}, p.repack} {
+			then()
+			want := newBooks(p)
+			if !slices.Equal(p.easy, want.easy) || !slices.Equal(p.load, want.load) || p.calls != want.calls {
+				t.Fatalf("counted %v, %v, %d, there is %v, %v, %d", p.easy, p.load, p.calls, want.easy, want.load, want.calls)
+			}
 		}
 		p.improve()
 		if want := newBooks(p); !slices.Equal(p.load, want.load) || p.calls != want.calls || p.calls != len(p.grids()) {
