@@ -31,7 +31,7 @@ func BenchmarkSubmission(b *testing.B) {
 			b.ResetTimer()
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
-					submit(b, w, submission{token: token, no: no.Add(1), rows: rows})
+					post(b, w, submission{token: token, no: no.Add(1), rows: rows})
 				}
 			})
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "jobs/s")
@@ -46,7 +46,7 @@ type submission struct {
 }
 
 // submit sends a job of rows that no other has.
-func submit(b *testing.B, w *world, s submission) {
+func post(b *testing.B, w *world, s submission) {
 	b.Helper()
 	var body strings.Builder
 	body.WriteString("row_id,action,principal,resource_type,resource_id,expires_on\n")
