@@ -205,13 +205,41 @@ func TestClientsThatAreTooSlow(t *testing.T) {
 	w.post("slow", threeRows, nil).want(t, http.StatusAccepted) // the key is free
 }
 
+// A token cannot keep others from sending, however slowly it sends itself.
+func TestTokensLeaveEachOtherRoom(t *testing.T) {
+	t.Parallel()
+
+	w := setup(t)
+	other := map[string]string{"Authorization": "Bearer " + w.newToken(store.Token{Name: "other", Source: "crm", LaneMost: store.Normal})}
+	large := threeRows + strings.Repeat("\n", 2<<20)
+	first := w.begin("large")
+	_ = first.say(large)
+	testenv.Eventually(t, "it has the place for a large body", func() bool { return w.post("large-2", large, nil).StatusCode == http.StatusTooManyRequests })
+	w.post("large-2", large, nil).problem(t, http.StatusTooManyRequests, "too_many_requests")
+	w.post("large", large, other).want(t, http.StatusAccepted)
+	all := []conversation{first}
+	for i := range 15 {
+		c := w.begin(fmt.Sprint("small-", i))
+		_ = c.say(threeRows)
+		all = append(all, c)
+	}
+	testenv.Eventually(t, "it has all places for small ones", func() bool { return w.post("small", threeRows, nil).StatusCode == http.StatusTooManyRequests })
+	w.post("small", threeRows, other).want(t, http.StatusAccepted)
+	for _, c := range all {
+		c.finish().want(t, http.StatusAccepted)
+	}
+	if a := w.post("large-2", large, nil); a.StatusCode >= 300 {
+		t.Errorf("afterwards it answers %d", a.StatusCode)
+	}
+}
+
 // Whoever does not take what was asked for keeps a few others from results, and
 // nobody from anything else.
 func TestDownloadsLeaveRoom(t *testing.T) {
 	t.Parallel()
 
 	w := setup(t, func(o *serve.Options) { o.Exports = 1 })
-	rows := strings.Replace(threeRows, "=7", strings.Repeat("x", 24<<20), 1) // more than fits into the sockets
+	rows := strings.Replace(threeRows, "=7", strings.Repeat("x", 15<<20), 1) // more than fits into the sockets
 	id := decode[submitted](t, w.post("k", rows, nil).want(t, http.StatusAccepted)).ID
 	path := "/v1/jobs/" + id + "/results"
 	slow := w.dial()

@@ -15,10 +15,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/usher-bi/usher/internal/access"
-	"github.com/usher-bi/usher/internal/intake"
 	"github.com/usher-bi/usher/internal/serve"
 	"github.com/usher-bi/usher/internal/store"
-	"github.com/usher-bi/usher/internal/submit"
 	"github.com/usher-bi/usher/internal/tasks"
 )
 
@@ -201,13 +199,16 @@ func TestTokensChangeWhatTheyCouldHaveSubmitted(t *testing.T) {
 // held submits more revokes than a guard lets pass.
 func (w *world) held(by *tasks.Submitter) (id string) {
 	w.t.Helper()
-	batch, err := intake.ReadCSV(strings.NewReader("action,principal,resource_type,resource_id\nrevoke,u1,dataset,d\nrevoke,u2,dataset,d\n"), intake.Options{})
-	if err != nil {
-		w.t.Fatal(err)
+	var rows tasks.RowList
+	for _, user := range []string{"user-1", "user-2"} {
+		rows = append(rows, tasks.SubmittedRow{Row: store.Row{Line: len(rows) + 2, RowID: user, Change: access.Change{
+			Operation: access.Revoke, Principal: access.Principal{Type: access.User, ID: user}, Resource: access.Resource{Type: access.QATheme, ID: "theme-1"},
+		}}})
 	}
-	done, err := by.Submit(w.t.Context(), submit.Submission(batch, submit.Request{
-		Source: "hr", RequestedBy: "ann", Key: "held", Lane: store.Normal, Guards: store.Guards{MaxRevokes: 1},
-	}))
+	done, err := by.Submit(w.t.Context(), tasks.Submission{
+		Source: "hr", RequestedBy: "ann", Key: "held", Fingerprint: "held", Lane: store.Normal, Guards: store.Guards{MaxRevokes: 1},
+		Input: store.Input{Rows: len(rows)}, Rows: rows,
+	})
 	if err != nil || !done.Held {
 		w.t.Fatalf("held %t, %v", done.Held, err)
 	}
