@@ -160,7 +160,7 @@ func (b *builder) readNoting(row *current) []access.Problem {
 	given := b.header.layout.get(b.cells, colExpiresOn)
 	problems := b.read(row)
 	if b.header.layout.get(b.cells, colExpiresOn) != given {
-		b.batch.filled.add(row.Line)
+		b.batch.filled = b.batch.filled.with(row.Line)
 	}
 	return problems
 }

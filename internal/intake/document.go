@@ -25,7 +25,7 @@ const mostBeside = 32
 
 // ReadDocument reads a JSON document. Its rows are checked by [Document.Batch];
 // the error of what is no such document is a [*FileError].
-func ReadDocument(r io.Reader, o Options) (*Document, error) {
+func ReadDocument(r io.Reader, o Options) (*Document, error) { //nolint:cyclop // each case is a way to be wrong
 	raw, err := readAll(r, cmp.Or(o.MaxBytes, DefaultMaxBytes))
 	if err != nil {
 		return nil, err

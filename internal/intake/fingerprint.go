@@ -80,11 +80,12 @@ func (b *Batch) fingerprint(source, filled string) string {
 // lineSet is a set of lines, a bit each.
 type lineSet []uint64
 
-func (s *lineSet) add(line int) {
-	if more := line/64 + 1 - len(*s); more > 0 {
-		*s = append(*s, make([]uint64, more)...)
+func (s lineSet) with(line int) lineSet {
+	if more := line/64 + 1 - len(s); more > 0 {
+		s = append(s, make([]uint64, more)...)
 	}
-	(*s)[line/64] |= 1 << (line % 64)
+	s[line/64] |= 1 << (line % 64)
+	return s
 }
 
 func (s lineSet) has(line int) bool { return line/64 < len(s) && s[line/64]&(1<<(line%64)) != 0 }

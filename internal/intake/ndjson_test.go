@@ -153,21 +153,21 @@ func TestDocumentIsReadAsNDJSONIs(t *testing.T) {
 func TestDocumentsAtFault(t *testing.T) {
 	t.Parallel()
 
-	manyMembers := ""
+	var members strings.Builder
 	for i := range 33 {
-		manyMembers += fmt.Sprintf(`,"m%d":1`, i)
+		fmt.Fprintf(&members, `,"m%d":1`, i)
 	}
 	for file, want := range map[string]string{
-		"":                                intake.CodeEmptyFile,
-		"[]":                              intake.CodeInvalidJSON,
-		`{"rows":[` + sound:               intake.CodeInvalidJSON,
-		sound:                             intake.CodeNoRows,
-		`{"rows":[]}`:                     intake.CodeNoRows,
-		`{"rows":"x"}`:                    intake.CodeInvalidType,
-		`{"rows":[],"rows":[]}`:           intake.CodeDuplicateField,
-		`{"rows":[1],"a":1,"a":2}`:        intake.CodeDuplicateField,
-		`{"rows":[1]` + manyMembers + `}`: intake.CodeTooManyFields,
-		"{\"rows\":[\"\xd5\xc5\"]}":       intake.CodeInvalidEncoding,
+		"":                                     intake.CodeEmptyFile,
+		"[]":                                   intake.CodeInvalidJSON,
+		`{"rows":[` + sound:                    intake.CodeInvalidJSON,
+		sound:                                  intake.CodeNoRows,
+		`{"rows":[]}`:                          intake.CodeNoRows,
+		`{"rows":"x"}`:                         intake.CodeInvalidType,
+		`{"rows":[],"rows":[]}`:                intake.CodeDuplicateField,
+		`{"rows":[1],"a":1,"a":2}`:             intake.CodeDuplicateField,
+		`{"rows":[1]` + members.String() + `}`: intake.CodeTooManyFields,
+		"{\"rows\":[\"\xd5\xc5\"]}":            intake.CodeInvalidEncoding,
 	} {
 		_, err := intake.ReadDocument(strings.NewReader(file), options)
 		if refused, ok := errors.AsType[*intake.FileError](err); !ok || refused.Code != want {

@@ -206,7 +206,7 @@ func (w *world) held(by *tasks.Submitter) (id string) {
 		}}})
 	}
 	done, err := by.Submit(w.t.Context(), tasks.Submission{
-		Source: "hr", RequestedBy: "ann", Key: "held", Fingerprint: "held", Lane: store.Normal, Guards: store.Guards{MaxRevokes: 1},
+		Source: "hr", RequestedBy: "ann", Key: "held", Fingerprint: "held", Header: []string{"row_id"}, Lane: store.Normal, Guards: store.Guards{MaxRevokes: 1},
 		Input: store.Input{Rows: len(rows)}, Rows: rows,
 	})
 	if err != nil || !done.Held {
