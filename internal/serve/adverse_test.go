@@ -205,25 +205,6 @@ func TestClientsThatAreTooSlow(t *testing.T) {
 	w.post("slow", threeRows, nil).want(t, http.StatusAccepted) // the key is free
 }
 
-// A token cannot keep others from sending, however slowly it sends itself.
-func TestTokensLeaveEachOtherRoom(t *testing.T) {
-	t.Parallel()
-
-	w := setup(t)
-	other := map[string]string{"Authorization": "Bearer " + w.newToken(store.Token{Name: "other", Source: "crm", LaneMost: store.Normal})}
-	var all []conversation
-	for i := range 16 {
-		c := w.begin(fmt.Sprint("small-", i))
-		_ = c.say(threeRows)
-		all = append(all, c)
-	}
-	testenv.Eventually(t, "it has all places for small ones", func() bool { return w.post("small", threeRows, nil).StatusCode == http.StatusTooManyRequests })
-	w.post("small", threeRows, other).want(t, http.StatusAccepted)
-	for _, c := range all {
-		c.finish().want(t, http.StatusAccepted)
-	}
-}
-
 // Whoever does not take what was asked for keeps a few others from results, and
 // nobody from anything else.
 func TestDownloadsLeaveRoom(t *testing.T) {
