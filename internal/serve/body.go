@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -17,18 +16,11 @@ const (
 	// leastRate is how many bytes a second a client must send on the whole.
 	leastRate = 16 << 10
 
-	// leastRateLarge is likewise, of what comes after the first largeFrom bytes:
-	// there are few places for large bodies.
-	leastRateLarge = 1 << 20
-
 	// largeFrom is how many bytes make a body a large one.
 	largeFrom = 1 << 20
 
 	// smallJobs is how many submissions are worked on at once, large ones too.
 	smallJobs = 64
-
-	// smallJobsEach and largeJobsEach are how many of them are of one token.
-	smallJobsEach, largeJobsEach = 16, 1
 
 	// roomWithin is how long a submission waits for others.
 	roomWithin = 10 * time.Second
@@ -40,71 +32,19 @@ func atLeast(rate, bytes int64) time.Duration {
 }
 
 // room bounds how many bodies are in memory at once.
-type room struct{ all, large *places }
+type room struct{ all, large chan struct{} }
 
 func newRoom(large int) room {
-	return room{all: newPlaces(smallJobs, smallJobsEach), large: newPlaces(large, largeJobsEach)}
+	return room{all: make(chan struct{}, smallJobs), large: make(chan struct{}, large)}
 }
 
-// places are those for bodies of one kind.
-type places struct {
-	taken chan struct{}
-	each  int // of one token, those that wait too
-
-	mu  sync.Mutex
-	has map[string]int // by the token's name
-}
-
-func newPlaces(all, each int) *places {
-	return &places{taken: make(chan struct{}, all), each: each, has: map[string]int{}}
-}
-
-// enter waits for a place among others. A token that has as many as it may is
-// refused at once.
-func (p *places) enter(ctx context.Context) (leave func(), err error) {
-	token := observed(ctx).token
-	if !p.reserve(token) {
-		return nil, &Problem{
-			Status: http.StatusTooManyRequests, Code: "too_many_requests", RetryAfter: comeBack, Limit: int64(p.each),
-			Detail: "the token sends too much at once; nothing was accepted. Repeat the request with the same key when the others are answered",
-		}
-	}
-	giveBack, err := p.take(ctx)
-	if err != nil {
-		p.release(token)
-		return nil, err
-	}
-	return func() {
-		giveBack()
-		p.release(token)
-	}, nil
-}
-
-func (p *places) reserve(token string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.has[token] >= p.each {
-		return false
-	}
-	p.has[token]++
-	return true
-}
-
-func (p *places) release(token string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.has[token]--; p.has[token] <= 0 {
-		delete(p.has, token)
-	}
-}
-
-// take waits for a place.
-func (p *places) take(ctx context.Context) (giveBack func(), err error) {
+// enter waits for a place among others.
+func enter(ctx context.Context, places chan struct{}) (leave func(), err error) {
 	patience := time.NewTimer(roomWithin)
 	defer patience.Stop()
 	select {
-	case p.taken <- struct{}{}:
-		return func() { <-p.taken }, nil
+	case places <- struct{}{}:
+		return func() { <-places }, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-patience.C:
@@ -120,7 +60,7 @@ func (p *places) take(ctx context.Context) (giveBack func(), err error) {
 type body struct {
 	in    io.Reader
 	ctx   context.Context //nolint:containedctx // of the request that it is a part of
-	large *places
+	large chan struct{}
 	read  int64
 	leave []func()
 }
@@ -133,7 +73,7 @@ func (s *Server) openBody(w http.ResponseWriter, r *http.Request) (*body, error)
 		w.Header().Set("Accept-Encoding", "gzip")
 		return nil, problemf(http.StatusUnsupportedMediaType, "content_encoding", "the encoding %.40q is not read; send gzip, or none", encoding)
 	}
-	leave, err := s.room.all.enter(r.Context())
+	leave, err := enter(r.Context(), s.room.all)
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +96,7 @@ func (b *body) Read(p []byte) (int, error) {
 	before := b.read
 	b.read += int64(n)
 	if before <= largeFrom && b.read > largeFrom {
-		leave, noRoom := b.large.enter(b.ctx)
+		leave, noRoom := enter(b.ctx, b.large)
 		if noRoom != nil {
 			return n, noRoom
 		}
@@ -214,8 +154,7 @@ type paced struct {
 // Read sets a deadline for what comes next. Where a server has none to set, as
 // in some tests, there is none.
 func (p *paced) Read(b []byte) (int, error) {
-	large := max(0, p.read-largeFrom)
-	onTheWhole := p.began.Add(2*p.stall + atLeast(leastRate, p.read-large) + atLeast(leastRateLarge, large))
+	onTheWhole := p.began.Add(2*p.stall + atLeast(leastRate, p.read))
 	deadline := time.Now().Add(p.stall)
 	if onTheWhole.Before(deadline) {
 		deadline = onTheWhole

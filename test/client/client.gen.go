@@ -1199,7 +1199,7 @@ type ClientInterface interface {
 
 	// ResumeJobWithBody Take back a pause
 	//
-	// What is paused in another way too stays so. What an operator paused, an operator resumes; what a guard holds (held_by_guard) is released, not resumed.
+	// What is paused in another way too stays so. What an operator paused, an operator resumes.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1208,7 +1208,7 @@ type ClientInterface interface {
 
 	// ResumeJob Take back a pause
 	//
-	// What is paused in another way too stays so. What an operator paused, an operator resumes; what a guard holds (held_by_guard) is released, not resumed.
+	// What is paused in another way too stays so. What an operator paused, an operator resumes.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1515,7 +1515,7 @@ func (c *Client) PauseJob(ctx context.Context, id JobId, params *PauseJobParams,
 
 // ResumeJobWithBody Take back a pause
 //
-// What is paused in another way too stays so. What an operator paused, an operator resumes; what a guard holds (held_by_guard) is released, not resumed.
+// What is paused in another way too stays so. What an operator paused, an operator resumes.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1534,7 +1534,7 @@ func (c *Client) ResumeJobWithBody(ctx context.Context, id JobId, params *Resume
 
 // ResumeJob Take back a pause
 //
-// What is paused in another way too stays so. What an operator paused, an operator resumes; what a guard holds (held_by_guard) is released, not resumed.
+// What is paused in another way too stays so. What an operator paused, an operator resumes.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2711,7 +2711,7 @@ type ClientWithResponsesInterface interface {
 
 	// ResumeJobWithBodyWithResponse Take back a pause
 	//
-	// What is paused in another way too stays so. What an operator paused, an operator resumes; what a guard holds (held_by_guard) is released, not resumed.
+	// What is paused in another way too stays so. What an operator paused, an operator resumes.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2720,7 +2720,7 @@ type ClientWithResponsesInterface interface {
 
 	// ResumeJobWithResponse Take back a pause
 	//
-	// What is paused in another way too stays so. What an operator paused, an operator resumes; what a guard holds (held_by_guard) is released, not resumed.
+	// What is paused in another way too stays so. What an operator paused, an operator resumes.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4779,7 +4779,7 @@ func (c *ClientWithResponses) PauseJobWithResponse(ctx context.Context, id JobId
 
 // ResumeJobWithBodyWithResponse Take back a pause
 //
-// What is paused in another way too stays so. What an operator paused, an operator resumes; what a guard holds (held_by_guard) is released, not resumed.
+// What is paused in another way too stays so. What an operator paused, an operator resumes.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -4794,7 +4794,7 @@ func (c *ClientWithResponses) ResumeJobWithBodyWithResponse(ctx context.Context,
 
 // ResumeJobWithResponse Take back a pause
 //
-// What is paused in another way too stays so. What an operator paused, an operator resumes; what a guard holds (held_by_guard) is released, not resumed.
+// What is paused in another way too stays so. What an operator paused, an operator resumes.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
