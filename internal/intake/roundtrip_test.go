@@ -36,7 +36,7 @@ func text(t *rapid.T, label string) string {
 
 // anyRow draws a sound row for the pair with the given number.
 func anyRow(t *rapid.T, number int) intake.Row {
-	id := rapid.StringMatching(`['=+@-]{0,3}[0-9a-z-]{1,20}`)
+	id := rapid.StringMatching(`['=+@-]{0,3}[0-9a-z-]{0,19}x`)
 	row := intake.Row{
 		RowID:  fmt.Sprintf("%s#%d", id.Draw(t, "row id"), number),
 		Change: revoke(id.Draw(t, "user"), fmt.Sprintf("%s%d", id.Draw(t, "resource"), number)),

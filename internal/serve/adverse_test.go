@@ -211,7 +211,7 @@ func TestDownloadsLeaveRoom(t *testing.T) {
 	t.Parallel()
 
 	w := setup(t, func(o *serve.Options) { o.Exports = 1 })
-	rows := strings.Replace(threeRows, "=7", strings.Repeat("x", 24<<20), 1) // more than fits into the sockets
+	rows := strings.Replace(threeRows, "=7", strings.Repeat("x", 14<<20), 1) // more than fits into the sockets
 	id := decode[submitted](t, w.post("k", rows, nil).want(t, http.StatusAccepted)).ID
 	path := "/v1/jobs/" + id + "/results"
 	slow := w.dial()

@@ -164,8 +164,7 @@ func wideJob(n int) store.NewJob {
 		Source: "bench", RequestedBy: "bench", Lane: store.Normal, IdempotencyKey: "wide", Fingerprint: "wide", Header: []string{"action"},
 		Input: store.Input{Rows: n * walCells},
 	}
-	var tasks []store.NewTask
-	var changes []store.NewChange
+	tasks, changes := make([]store.NewTask, 0, n), make([]store.NewChange, 0, n*walCells)
 	for i := range n {
 		rect := access.Rectangle{
 			Action: access.SmartqAuthorize, Operation: access.Grant, Terms: access.Terms{ExpiresOn: expiry},
