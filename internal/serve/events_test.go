@@ -140,7 +140,7 @@ func TestGuardsHoldWhatComesOverHTTP(t *testing.T) {
 		if len(held.Paused) != 1 || held.Paused[0].Guard != store.GuardRevokes || held.Paused[0].Reason == "" || held.Status != store.JobPaused {
 			t.Errorf("%s: %+v", key, held)
 		}
-		w.do(asked{method: "POST", path: "/v1/jobs/" + held.ID + ":resume"}).problem(t, http.StatusConflict, "job_held")
+		w.do(asked{method: "POST", path: "/v1/jobs/" + held.ID + ":resume"}).problem(t, http.StatusConflict, "held_by_guard")
 	}
 	if fine := decode[store.Job](t, w.post("fine", threeRows, nil).want(t, http.StatusAccepted)); fine.Status == store.JobPaused {
 		t.Error("a job within the guards is held")

@@ -131,8 +131,6 @@ func meaning(err error) *Problem {
 	case errors.Is(err, store.ErrKeyReused):
 		return problemf(http.StatusUnprocessableEntity, "idempotency_key_reused",
 			"this key stands for other rows already; nothing was accepted. Use another key for other rows")
-	case errors.Is(err, store.ErrHeld):
-		return problemf(http.StatusConflict, "job_held", "a guard holds the job, as \"paused\" of it says; a person releases it: enqueue release JOB")
 	case errors.Is(err, store.ErrFinished):
 		return problemf(http.StatusConflict, "job_ended", "the job has ended, or is being canceled, and can no longer be changed")
 	case errors.Is(err, store.ErrHeld):

@@ -29,7 +29,7 @@ func leavers(source string, revokes, grants int) draft {
 		one.Tasks[0].FirstChange, one.Changes[0].Task, one.Changes[0].Line = i, i, i+2
 		job.Tasks, job.Changes = append(job.Tasks, one.Tasks...), append(job.Changes, one.Changes...)
 	}
-	job.Input.Rows = len(job.Changes)
+	job.Input.Rows, job.Input.SHA256 = len(job.Changes), "of a file"
 	return job
 }
 
