@@ -85,7 +85,7 @@ func (p probes) ask(ctx context.Context) readiness {
 			pauses, noPostgres = p.db.Pauses(ctx)
 		}
 	})
-	both.Go(func() { noRedis = within(ctx, func() error { return tasks.PingRedis(ctx, p.redis) }) })
+	both.Go(func() { noRedis = tasks.PingRedisInTime(ctx, p.redis) })
 	both.Wait()
 
 	answer := readiness{Problems: []string{}, Stopped: []stopped{}, Paused: []paused{}}
@@ -108,19 +108,6 @@ func (p probes) ask(ctx context.Context) readiness {
 	}
 	answer.Ready = len(answer.Problems) == 0
 	return answer
-}
-
-// within returns what f does, or the error of ctx when it ends: the client of
-// Redis reads for as long as it is set up to, whatever the context says.
-func within(ctx context.Context, f func() error) error {
-	done := make(chan error, 1)
-	go func() { done <- f() }()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err() //nolint:wrapcheck // the caller's own
-	}
 }
 
 // patience leaves some of the second for the answer itself.

@@ -35,9 +35,6 @@ const (
 	Withdraw Type = "withdraw" // an event that is not applied yet never is
 )
 
-// Types lists the types of events.
-func Types() []Type { return []Type{Joiner, Mover, Leaver, Withdraw} }
-
 // Event is a fact about a person.
 type Event struct {
 	ID          string // the feed's own; the idempotency key

@@ -31,7 +31,7 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	var postgres, redis error
 	var both sync.WaitGroup
 	both.Go(func() { postgres = s.options.Store.CheckSchema(ctx) })
-	both.Go(func() { redis = within(ctx, func() error { return tasks.PingRedis(ctx, s.options.Lookout.Redis) }) })
+	both.Go(func() { redis = tasks.PingRedisInTime(ctx, s.options.Lookout.Redis) })
 	both.Wait()
 	answer := readiness{Problems: []string{}}
 	select {
@@ -50,19 +50,6 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 		status = http.StatusServiceUnavailable
 	}
 	_ = reply(w, status, answer) // whoever does not read it has left
-}
-
-// within returns what f does, or the error of ctx when it ends: the client of
-// Redis reads for as long as it is set up to, whatever the context says.
-func within(ctx context.Context, f func() error) error {
-	done := make(chan error, 1)
-	go func() { done <- f() }()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 //go:embed openapi.json

@@ -51,6 +51,19 @@ func PingRedis(ctx context.Context, client redis.UniversalClient) error {
 	return nil
 }
 
+// PingRedisInTime is [PingRedis], but returns the error of ctx as soon as that
+// ends: the client reads for as long as it is set up to, whatever the context says.
+func PingRedisInTime(ctx context.Context, client redis.UniversalClient) error {
+	done := make(chan error, 1)
+	go func() { done <- PingRedis(ctx, client) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // newRedis makes a client and sends nothing. Push notifications about planned
 // maintenance are off: only Redis Cloud sends them, and they keep goroutines.
 func newRedis(rawURL string) (redis.UniversalClient, error) {
