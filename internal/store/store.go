@@ -113,7 +113,7 @@ const hotSession = session + `,
        set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false)`
 
 // hotConns is enough for the groups of requests that are under way at once: of
-// each of the four kinds there may be three, but mostly they are fewer.
+// each of the four kinds it is one, or up to three where one takes long.
 const hotConns = 8
 
 // beside returns a pool to the same database with connections of its own, which

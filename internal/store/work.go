@@ -64,19 +64,17 @@ type ClaimRequest struct {
 // What somebody has locked is about to change, and is passed over, so that
 // nobody waits for a cancel of a million tasks who has another one to claim.
 const claimTasks = `
-WITH asked AS (
-    SELECT job_id, no, generation, worker, lease, token, place
+WITH free AS (
+    SELECT x.*
     FROM unnest($1::bigint[], $2::int[], $3::int[], $4::text[], $5::interval[], $6::bigint[])
         WITH ORDINALITY AS x (job_id, no, generation, worker, lease, token, place)
-), free AS (
-    SELECT t.job_id, t.no FROM asked x JOIN tasks t ON t.job_id = x.job_id AND t.no = x.no
+    JOIN tasks t ON t.job_id = x.job_id AND t.no = x.no
     FOR NO KEY UPDATE OF t SKIP LOCKED
 ), claimed AS (
     UPDATE tasks t SET
         state = 'running', claimed_by = x.worker, claimed_until = now() + x.lease, generation = x.generation + 1, claim_token = x.token,
         early = t.early OR EXISTS (SELECT FROM backlog b WHERE b.job_id = x.job_id AND x.no BETWEEN b.next_no AND b.last_no)
-    FROM asked x
-    JOIN free f ON f.job_id = x.job_id AND f.no = x.no
+    FROM free x
     JOIN jobs j ON j.id = x.job_id + 0
     WHERE t.job_id = x.job_id AND t.no = x.no AND t.finished_at IS NULL
       AND (t.generation = x.generation AND t.claimed_by IS NULL OR t.generation = x.generation + 1 AND t.claim_token = nullif(x.token, 0))

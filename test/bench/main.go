@@ -121,7 +121,7 @@ func parse(args []string) (options, error) {
 	set.Var(&o.rates, "rates", "calls a second of quota, like 10,50,200")
 	set.IntVar(&o.tasks, "tasks", 0, "tasks of a round of overhead (default 10000; quick 5000)")
 	set.IntVar(&o.rounds, "rounds", 0, "rounds of overhead and import, the median of which counts (default 3; quick 1)")
-	set.IntVar(&o.concurrency, "concurrency", 64, "tasks at once in overhead, of the worker and of the floor")
+	set.IntVar(&o.concurrency, "concurrency", 256, "tasks at once in overhead, of the worker and of the floor; 256 is what a worker takes by itself at that rate")
 	if err := set.Parse(args); err != nil {
 		return o, err
 	}
