@@ -31,7 +31,7 @@ func (a *app) failures(ctx context.Context, id string) error {
 		if err != nil {
 			return err
 		}
-		groups, err := st.FailureGroups(ctx, id)
+		groups, err := st.FailureGroups(ctx, id, 0)
 		if err != nil {
 			return err
 		}

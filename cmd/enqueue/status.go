@@ -63,7 +63,7 @@ func (a *app) show(ctx context.Context, f followed) error {
 		f.document.Limits = view.Limits(v.rates)
 		return a.emit(f.document)
 	}
-	if v.groups, err = f.lookout.Store.FailureGroups(ctx, v.job.ID); err != nil {
+	if v.groups, err = f.lookout.Store.FailureGroups(ctx, v.job.ID, failuresLookedAt); err != nil {
 		return err
 	}
 	header, err := f.lookout.Store.Header(ctx, v.job.ID)

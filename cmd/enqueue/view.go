@@ -83,6 +83,9 @@ func (v jobView) writeCauses(out *bufio.Writer) {
 	}
 	if len(v.groups) > 0 {
 		fmt.Fprintln(out)
+		if failed := v.job.Counts.Failed + v.job.Counts.Unknown; failed > failuresLookedAt {
+			fmt.Fprintf(out, "Of the first %s of %s failures:\n", commas(failuresLookedAt), commas(failed))
+		}
 		v.writeGroups(out, v.groups, topGroups)
 	}
 }
@@ -129,8 +132,14 @@ func (l languages) stopText(s store.Stop) string {
 		", or at once on: enqueue resume --action " + string(s.Action)
 }
 
-// topGroups is how many groups of failures a summary shows.
-const topGroups = 5
+const (
+	// topGroups is how many groups of failures a summary shows.
+	topGroups = 5
+
+	// failuresLookedAt is of how many failures, so that it takes no longer where a
+	// million rows have failed. Of all of them tells "enqueue failures".
+	failuresLookedAt = 5000
+)
 
 // writeGroups prints the first groups of failures, up to most.
 func (l languages) writeGroups(out *bufio.Writer, groups []store.FailureGroup, most int) {

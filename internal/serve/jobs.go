@@ -224,7 +224,7 @@ func (s *Server) failures(w http.ResponseWriter, r *http.Request, by store.Token
 	if err != nil {
 		return err
 	}
-	groups, err := s.options.Store.FailureGroups(r.Context(), id)
+	groups, err := s.options.Store.FailureGroups(r.Context(), id, 0)
 	if err != nil {
 		return err
 	}

@@ -186,20 +186,24 @@ SELECT g.code, g.api_code, g.message, g.count,
 FROM (
     SELECT code, api_code, retryable, min(message) AS message, count(*) AS count, min(request_id) AS request_id,
            (array_agg(change_no ORDER BY change_no))[1:5] AS first
-    FROM outcomes
-    WHERE job_id = $1 AND status IN ('failed', 'unknown')
+    FROM (
+        SELECT change_no, code, api_code, retryable, message, request_id FROM outcomes
+        WHERE job_id = $1 AND status IN ('failed', 'unknown')
+        ORDER BY change_no LIMIT nullif($2::int, 0)
+    ) failure
     GROUP BY code, api_code, retryable
 ) g
 ORDER BY g.count DESC, g.code, g.api_code`
 
 // FailureGroups groups the failed and unknown rows of a job by cause, the
-// largest group first. A job that is not there returns [ErrNotFound].
-func (s *Store) FailureGroups(ctx context.Context, id string) ([]FailureGroup, error) {
+// largest group first: the first most of them, in the order in which they were
+// to be sent, or all if most is 0. A job that is not there returns [ErrNotFound].
+func (s *Store) FailureGroups(ctx context.Context, id string, most int) ([]FailureGroup, error) {
 	number, err := s.number(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.pool.Query(ctx, selectFailureGroups, planned, number)
+	rows, err := s.pool.Query(ctx, selectFailureGroups, planned, number, most)
 	if err != nil {
 		return nil, outward("grouping failures", err)
 	}

@@ -96,7 +96,7 @@ func TestRetention(t *testing.T) {
 
 	for what, err := range map[string]error{
 		"Job": second(w.Job(t.Context(), old.ID)), "Header": second(w.Header(t.Context(), old.ID)),
-		"FailureGroups": second(w.FailureGroups(t.Context(), old.ID)),
+		"FailureGroups": second(w.FailureGroups(t.Context(), old.ID, 0)),
 	} {
 		if dropped, ok := errors.AsType[*store.DroppedError](err); !ok || dropped.JobID != old.ID {
 			t.Errorf("%s of a job whose rows are gone: %v, want DroppedError", what, err)

@@ -67,7 +67,7 @@ func TestFinishFailsExactlyTheNamedCells(t *testing.T) {
 	if diff := cmp.Diff(map[int]store.Status{5: store.Failed}, w.statuses(t, created.ID, store.Failed, store.Unknown)); diff != "" {
 		t.Errorf("failed rows (-want +got):\n%s", diff)
 	}
-	groups, err := w.FailureGroups(t.Context(), created.ID)
+	groups, err := w.FailureGroups(t.Context(), created.ID, 0)
 	if err != nil {
 		t.Fatalf("FailureGroups: %v", err)
 	}
