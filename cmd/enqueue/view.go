@@ -138,7 +138,7 @@ const (
 
 	// failuresLookedAt is of how many failures, so that it takes no longer where a
 	// million rows have failed. Of all of them tells "enqueue failures".
-	failuresLookedAt = 5000
+	failuresLookedAt = 1000
 )
 
 // writeGroups prints the first groups of failures, up to most.

@@ -186,11 +186,10 @@ SELECT g.code, g.api_code, g.message, g.count,
 FROM (
     SELECT code, api_code, retryable, min(message) AS message, count(*) AS count, min(request_id) AS request_id,
            (array_agg(change_no ORDER BY change_no))[1:5] AS first
-    FROM (
-        SELECT change_no, code, api_code, retryable, message, request_id FROM outcomes
-        WHERE job_id = $1 AND status IN ('failed', 'unknown')
-        ORDER BY change_no LIMIT nullif($2::int, 0)
-    ) failure
+    FROM outcomes
+    WHERE job_id = $1 AND status IN ('failed', 'unknown') AND change_no <= coalesce((
+        SELECT change_no FROM exceptions WHERE job_id = $1 AND status IN ('failed', 'unknown') AND $2::int > 0
+        ORDER BY change_no OFFSET greatest($2::int - 1, 0) LIMIT 1), 2147483647)
     GROUP BY code, api_code, retryable
 ) g
 ORDER BY g.count DESC, g.code, g.api_code`

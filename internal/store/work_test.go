@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -83,6 +84,35 @@ func TestFinishFailsExactlyTheNamedCells(t *testing.T) {
 	}
 	if viewed != 1 {
 		t.Errorf("the failures view shows %d rows, want 1", viewed)
+	}
+}
+
+// Of a job with many failures the first are shown, for all are too many to count
+// each time.
+func TestFailureGroupsOfTheFirst(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	created := w.create(t, grid([]string{"u1", "u2", "u3"}, []string{"r1"}))
+	task := w.claim(t, store.TaskRef{Job: created.Number, No: 1}, 0)
+	answer := store.Answer{Call: w.begin(t, task.Claim), Class: "partial", HTTPStatus: 200, Took: time.Millisecond}
+	var failures []store.CellException
+	for i, code := range []string{"b", "a", "a"} {
+		failures = append(failures, store.CellException{
+			Principal: task.Principals[i].ID, Resource: qa("r1"), Exception: store.Exception{Status: store.Failed, Code: code},
+		})
+	}
+	if err := w.Finish(t.Context(), task.Claim, answer, store.Ending{Exceptions: failures}); err != nil {
+		t.Fatalf("Finish: %v", err)
+	}
+	for most, want := range map[int]string{0: "a×2 b×1 ", 1: "b×1 ", 2: "a×1 b×1 ", 3: "a×2 b×1 ", 4: "a×2 b×1 "} {
+		groups, err := w.FailureGroups(t.Context(), created.ID, most)
+		got := ""
+		for _, g := range groups {
+			got += fmt.Sprintf("%s×%d ", g.Code, g.Count)
+		}
+		if err != nil || got != want {
+			t.Errorf("of the first %d: %q (%v), want %q", most, got, err, want)
+		}
 	}
 }
 
