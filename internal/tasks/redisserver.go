@@ -18,10 +18,13 @@ import (
 //   - An asynq server that cannot fetch tries again at once, and a process holds
 //     one for every action. They wait, and learn from each other when Redis is
 //     back.
+//   - How many tasks a server works on at once is fixed. It fetches only what
+//     there is room for, which may change.
 type serverRedis struct {
 	redis.UniversalClient
 
 	absence *absence
+	room    *room // nil: asynq's own number alone decides
 	//nolint:containedctx // asynq fetches under a context that never ends
 	fetching context.Context // ends when no further task is wanted
 }
@@ -59,7 +62,7 @@ const refusedPause = time.Second
 // fetch runs the script that takes a task from a queue. When no further task is
 // wanted it finds none, so that asynq's servers stop at once.
 func (c *serverRedis) fetch(eval func(context.Context) *redis.Cmd) *redis.Cmd {
-	if !c.absence.wait(c.fetching) {
+	if c.room != nil && !c.room.wait(c.fetching) || !c.absence.wait(c.fetching) {
 		return noTask(c.fetching)
 	}
 	cmd := eval(c.fetching)

@@ -27,7 +27,7 @@ type Options struct {
 	Name        string                      // of this life of this process, in claims and the audit: never used again
 	Rate        func(access.Action) float64 // calls a second of an action, of all workers together
 	MinShare    float64                     // of the calls, for a lane that others go before; 0 means none
-	Concurrency int                         // tasks at once per action and lane; 0 means those of a second at Rate, 24 to 256
+	Concurrency int                         // tasks at once per action and lane; 0 means those of a second at the rate, 24 to 256
 	MaxStrikes  int                         // see Task.Strikes; 0 means 6
 	Backoff     time.Duration               // before the first repeat of a call; doubles; 0 means 1s
 	CallTimeout time.Duration               // what the client allows one call; 0 means 15s
@@ -171,22 +171,29 @@ func (w *Worker) work(ctx context.Context) error {
 // lane only. They fetch tasks until ctx is done.
 func (w *Worker) start(ctx context.Context) ([]*asynq.Server, error) {
 	var servers []*asynq.Server
-	client := &serverRedis{UniversalClient: w.redis, absence: w.absence, fetching: ctx}
 	for action, h := range w.handlers {
-		handler := asynq.HandlerFunc(func(ctx context.Context, t *asynq.Task) error {
-			w.busy.Add(1)
-			defer w.busy.Done()
-			return h.ProcessTask(ctx, t)
-		})
 		for _, lane := range store.Lanes() {
+			in := newRoom(func() int { return w.handlersOf(action) })
+			client := &serverRedis{UniversalClient: w.redis, absence: w.absence, room: in, fetching: ctx}
 			srv := asynq.NewServerFromRedisClient(client, w.serverConfig(store.ActionLane{Action: action, Lane: lane}))
-			if err := srv.Start(handler); err != nil {
+			if err := srv.Start(w.handling(h, in)); err != nil {
 				return servers, fmt.Errorf("starting the server of %s: %w: %w", action, ErrRedisUnavailable, err)
 			}
 			servers = append(servers, srv)
 		}
 	}
 	return servers, nil
+}
+
+// handling has h work on what was fetched for a room.
+func (w *Worker) handling(h *handler, in *room) asynq.HandlerFunc {
+	return func(ctx context.Context, t *asynq.Task) error {
+		w.busy.Add(1)
+		defer w.busy.Done()
+		in.enter()
+		defer in.leave()
+		return h.ProcessTask(ctx, t)
+	}
 }
 
 // Handlers are needed for the tasks whose calls are on their way or wait for
@@ -200,13 +207,19 @@ func handlersFor(rate float64) int {
 	return int(min(max(math.Ceil(rate), leastHandlers), mostHandlers))
 }
 
+// handlersOf is how many tasks of an action are worked on at once in each lane:
+// enough for what is configured, and for what an operator has set since.
+func (w *Worker) handlersOf(action access.Action) int {
+	return defaulted(w.options.Concurrency, handlersFor(max(w.options.Rate(action), w.limits.inForce(action))))
+}
+
 func (w *Worker) serverConfig(of store.ActionLane) asynq.Config {
 	check := 200 * time.Millisecond
 	if of.Lane == store.Urgent {
 		check /= 2
 	}
 	return asynq.Config{
-		Concurrency: defaulted(w.options.Concurrency, handlersFor(max(w.options.Rate(of.Action), w.limits.inForce(of.Action)))),
+		Concurrency: defaulted(w.options.Concurrency, mostHandlers), // see [room]
 		Queues:      map[string]int{queueName(of.Action, of.Lane): 1},
 		// Only infrastructure errors come back to asynq, so the wait is short and
 		// none of them is the task's failure.
