@@ -18,12 +18,14 @@ type pace struct {
 // course is what decides when jobs end.
 type course struct {
 	left     []store.Left
-	pace     func(access.Action) pace
-	minShare float64 // of the calls, for a lane that others go before
+	pace     func(operation access.Action) pace
+	cost     func(access.Action) cost // of a task
+	minShare float64                  // of the calls, for a lane that others go before
 }
 
-// etaOf is how long a job takes from now on, if nothing joins it. It tells none
-// of a job of which something is held, or nothing is left.
+// etaOf is how long a job takes from now on, if nothing joins it: until the
+// operation is done that takes longest, among all that its tasks call. It tells
+// none of a job of which something is held, or nothing is left.
 func (c course) etaOf(job int64) (eta time.Duration, ok bool) {
 	for _, l := range c.left {
 		if l.Job != job {
@@ -33,29 +35,37 @@ func (c course) etaOf(job int64) (eta time.Duration, ok bool) {
 			return 0, false
 		}
 		ok = true
-		p := c.pace(l.Action)
-		calls := callsUntil(laneIndex(l.Lane), c.before(l), c.minShare)
-		eta = max(eta, l.DueIn, p.frozen+time.Duration(calls/p.perSecond*float64(time.Second)))
+		eta = max(eta, l.DueIn)
+		for operation := range c.cost(l.Action) {
+			p := c.pace(operation)
+			calls := callsUntil(laneIndex(l.Lane), c.before(l, operation), c.minShare)
+			eta = max(eta, p.frozen+time.Duration(calls/p.perSecond*float64(time.Second)))
+		}
 	}
 	return eta, ok
 }
 
-// before counts, by lane, the calls of an action that compete with those of a
-// job: all of the other lanes, and of its own as many of each job as it has
+// before counts, by lane, the calls of an operation that compete with those of a
+// job: all of the other lanes, and of its own as many of each job as it makes
 // itself, because jobs take turns.
-func (c course) before(own store.Left) (calls [3]float64) {
-	n := own.Backlog + own.Queued
+func (c course) before(own store.Left, operation access.Action) (calls [3]float64) {
+	n := c.callsOf(own, operation)
 	for _, l := range c.left {
-		if l.Action != own.Action || l.Held {
+		if l.Held {
 			continue
 		}
-		its := l.Backlog + l.Queued
+		its := c.callsOf(l, operation)
 		if l.Lane == own.Lane {
 			its = min(its, n)
 		}
-		calls[laneIndex(l.Lane)] += float64(its)
+		calls[laneIndex(l.Lane)] += its
 	}
 	return calls
+}
+
+// callsOf is how many calls of an operation what is left will take.
+func (c course) callsOf(l store.Left, operation access.Action) float64 {
+	return float64(l.Backlog+l.Queued) * c.cost(l.Action)[operation]
 }
 
 func laneIndex(lane store.Lane) int { return slices.Index(store.Lanes(), lane) }

@@ -39,7 +39,7 @@ func TestCallsUntilALaneIsEmpty(t *testing.T) {
 func TestETA(t *testing.T) {
 	t.Parallel()
 
-	const smartq, works = access.SmartqAuthorize, access.AddWorksAuthorization
+	const smartq, works, join = access.SmartqAuthorize, access.AddWorksAuthorization, access.AddUserToWorkspace
 	own := store.Left{Job: 1, Action: smartq, Lane: store.Normal, Backlog: 70, Queued: 30} // ten seconds of its own
 	with := func(change func(*store.Left)) store.Left {
 		l := own
@@ -73,15 +73,31 @@ func TestETA(t *testing.T) {
 		"one action of it is held": {
 			left: []store.Left{own, {Job: 1, Action: works, Lane: store.Normal, Backlog: 1, Held: true}}, want: -1,
 		},
+		"what it looks up takes longer": {left: []store.Left{{Job: 1, Action: join, Lane: store.Normal, Backlog: 100}}, want: 20 * time.Second},
+		"looked up by another action too": {
+			left: []store.Left{
+				{Job: 1, Action: join, Lane: store.Normal, Backlog: 100}, {Job: 2, Action: listWorkspaceRoles, Lane: store.Urgent, Queued: 10},
+			},
+			want: 22500 * time.Millisecond,
+		},
 		"put off":                {left: []store.Left{with(func(l *store.Left) { l.DueIn = time.Minute })}, want: time.Minute},
 		"put off, and due early": {left: []store.Left{with(func(l *store.Left) { l.DueIn = time.Second })}, want: 10 * time.Second},
 		"frozen":                 {left: []store.Left{own}, frozen: 3 * time.Second, want: 13 * time.Second},
 	} {
 		c := course{left: tt.left, minShare: 0.05, pace: func(a access.Action) pace {
-			if a == works {
+			switch a {
+			case works:
 				return pace{perSecond: 2}
+			case listWorkspaceRoles:
+				return pace{perSecond: 4}
+			default:
+				return pace{perSecond: 10, frozen: tt.frozen}
 			}
-			return pace{perSecond: 10, frozen: tt.frozen}
+		}, cost: func(a access.Action) cost {
+			if a == join {
+				return cost{join: 1.2, listWorkspaceRoles: 0.8}
+			}
+			return oneCall(a)
 		}}
 		got, ok := c.etaOf(1)
 		if ok != (tt.want >= 0) || ok && (got-tt.want).Abs() > 10*time.Millisecond {

@@ -27,6 +27,7 @@ type handler struct {
 	trust    *trust
 	log      zerolog.Logger
 	metrics  *metrics
+	costs    *costs
 	options  Options
 	gate     *gate
 	stopping <-chan struct{} // closed when no further call may begin
@@ -105,6 +106,8 @@ func leaseMargin(lease time.Duration) time.Duration { return min(2*time.Second, 
 func (h *handler) work(ctx context.Context, task store.Task, probe bool) error {
 	s := h.first(task)
 	var overtaken *store.OlderCallError
+	var took spent
+	defer func() { h.costs.add(task.Action, took) }()
 	for {
 		r, err := h.call(ctx, task, s, probe)
 		if err != nil {
@@ -113,6 +116,9 @@ func (h *handler) work(ctx context.Context, task store.Task, probe bool) error {
 		overtaken = cmp.Or(r.overtakes, overtaken)
 		v := h.doubted(ctx, task, r, s.judge(r))
 		h.report(ctx, task, s.action, r, v)
+		if v.kind != hold {
+			took.call(s.action)
+		}
 		switch v.kind {
 		case another:
 			task.Unsure = task.Unsure || s.action == task.Action && r.err != nil && mayHaveHappened(task, r, quickbi.Explain(r.err))
@@ -129,7 +135,12 @@ func (h *handler) work(ctx context.Context, task store.Task, probe bool) error {
 				return h.giveBack(ctx, task, store.Again{Delay: v.wait, Unsure: task.Unsure})
 			}
 		default:
-			return h.carryOut(ctx, task, r, oncemore(v, overtaken), probe)
+			v = oncemore(v, overtaken)
+			err := h.carryOut(ctx, task, r, v, probe)
+			if err == nil {
+				took.end(task, v)
+			}
+			return err
 		}
 	}
 }

@@ -32,11 +32,19 @@ type Outlook struct {
 	rates   map[access.Action]ActionRate
 }
 
-// Look reads the rates of the actions of open jobs, and of others that are
-// named. A Redis that does not answer leaves their states out.
+// Look reads what tasks of open jobs, and of other actions that are named, cost,
+// and the rates of all that they call. A Redis that does not answer leaves costs
+// and states out.
 func (l Lookout) Look(ctx context.Context, others ...access.Action) (Outlook, error) {
 	o := Outlook{course: course{minShare: l.MinShare}, rates: map[access.Action]ActionRate{}}
 	o.pace = func(a access.Action) pace { return o.rates[a].pace() }
+	costs := map[access.Action]cost{}
+	o.cost = func(a access.Action) cost {
+		if c, known := costs[a]; known {
+			return c
+		}
+		return oneCall(a)
+	}
 	var err error
 	if o.left, err = l.Store.WorkLeft(ctx); err != nil {
 		return Outlook{}, err
@@ -50,6 +58,12 @@ func (l Lookout) Look(ctx context.Context, others ...access.Action) (Outlook, er
 	}
 	for _, left := range o.left {
 		others = append(others, left.Action)
+	}
+	if costs, err = l.costs(ctx, others); err != nil {
+		l.Redis = nil // it is not asked once more
+	}
+	for _, action := range others {
+		others = append(others, o.cost(action).operations()...)
 	}
 	for _, action := range others {
 		if _, known := o.rates[action]; known {
@@ -66,6 +80,16 @@ func (l Lookout) Look(ctx context.Context, others ...access.Action) (Outlook, er
 		o.rates[action] = r
 	}
 	return o, nil
+}
+
+// costs returns what tasks of actions cost of late, where that is known.
+func (l Lookout) costs(ctx context.Context, actions []access.Action) (map[access.Action]cost, error) {
+	if l.Redis == nil || len(actions) == 0 {
+		return map[access.Action]cost{}, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, scrapeWithin)
+	defer cancel()
+	return readCosts(ctx, l.Redis, slices.Compact(slices.Sorted(slices.Values(actions))))
 }
 
 func (l Lookout) state(ctx context.Context, action access.Action) *limit.State {

@@ -174,6 +174,27 @@ func TestForeseeCountsWhatIsQueuedBefore(t *testing.T) {
 	}
 }
 
+// The roles are looked up first, at a rate that is far lower than that of what
+// follows.
+func TestETACountsLookUps(t *testing.T) {
+	t.Parallel()
+	w := setup(t, office(ids("u", 3)))
+	w.work(t)
+	var changes []access.Change
+	for _, user := range ids("u", 3) {
+		changes = append(changes, give(access.User, user, place("ws1"), "Auditor"))
+	}
+	w.finish(t, w.submit(t, changes))
+	if _, err := w.store.SetLimit(t.Context(), "ListWorkspaceRoles", 4, store.Order{Actor: "ops"}); err != nil {
+		t.Fatal(err)
+	}
+	look := tasks.Lookout{Store: w.store, Redis: w.redis, Rate: rateOf(1000)}
+	testenv.Eventually(t, "the look-ups are counted", func() bool {
+		eta, ok, err := look.Foresee(t.Context(), submission(nil), map[access.Action]int{access.AddUserToWorkspace: 100})
+		return err == nil && ok && (eta-25*time.Second).Abs() < time.Second
+	})
+}
+
 // What an operator sets reaches workers also where Redis does not know it.
 func TestWorkersLearnLimits(t *testing.T) {
 	t.Parallel()

@@ -80,6 +80,7 @@ type Worker struct {
 	metrics  *metrics
 	handlers map[access.Action]*handler
 	limits   *limits
+	costs    *costs
 	absence  *absence    // of Redis
 	memory   memory      // of the reconciler
 	audit    auditKeeper // of the reconciler
@@ -99,6 +100,7 @@ func NewWorker(s *store.Store, queue redis.UniversalClient, client *quickbi.Clie
 		store: s, redis: queue, queue: NewQueue(queue), options: o, log: log, metrics: newMetrics(o.Registry),
 		absence: &absence{server: "Redis", log: log, grace: time.Second}, memory: newMemory(), audit: auditKeeper{sealer: s.NewSealer()},
 		handlers: map[access.Action]*handler{}, hurry: make(chan struct{}, 1), stopping: make(chan struct{}), gone: make(chan struct{}),
+		costs: &costs{},
 	}
 	w.gate = newGate(Outage{
 		Name: "Postgres", Log: log, Ask: w.askPostgres,
@@ -111,7 +113,7 @@ func NewWorker(s *store.Store, queue redis.UniversalClient, client *quickbi.Clie
 	for _, action := range access.Actions() {
 		w.handlers[action] = &handler{
 			store: s, queue: w.queue, quickbi: client, limiters: limiters, trust: &shared, log: log,
-			metrics: w.metrics, options: o, gate: w.gate, stopping: w.stopping, gone: w.gone,
+			metrics: w.metrics, costs: w.costs, options: o, gate: w.gate, stopping: w.stopping, gone: w.gone,
 		}
 	}
 	return w
@@ -155,6 +157,7 @@ func (w *Worker) work(ctx context.Context) error {
 		loops.Go(func() { w.watchStops(background) })
 		loops.Go(func() { w.feed(background) })
 		loops.Go(func() { w.keepLimits(background) })
+		loops.Go(func() { w.keepCosts(background) })
 		for _, c := range w.options.Chores {
 			loops.Go(func() { w.keepDoing(background, c) })
 		}
