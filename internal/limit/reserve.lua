@@ -4,7 +4,7 @@
 -- its waiters "urgent normal bulk" after these slots, the slot that it booked last,
 -- until when it was told to wait: whoever told it may not have been heard here,
 -- how long from now the first slot is at least, by how much more than it may be
--- a call was late, and its slot.
+-- a call was late, and its slot, the channel of freezes.
 local n = tonumber(ARGV[1])
 local known = s.limit > 0
 applyLimit(limitOf(tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])))
@@ -52,7 +52,7 @@ if s.owed > 0 and math.max(s.tat, now) > s.owing + 0.7 * second then
   s.owed = 0
 end
 
-s.frozen = math.max(s.frozen, math.min(tonumber(ARGV[11]), now + 120 * second))
+freeze(math.min(tonumber(ARGV[11]), now + 120 * second), ARGV[15])
 local queued = s.tat > now
 local first = math.max(s.tat, now + tonumber(ARGV[12]), s.frozen)
 local counts = { sent = n - tonumber(ARGV[7]), busy = 0, queued = 0 }

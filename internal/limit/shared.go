@@ -51,6 +51,7 @@ type shared struct {
 	keys      []string
 	process   string
 	perSecond float64
+	channel   string // where freezes are told
 
 	mu    sync.Mutex
 	clock clock
@@ -61,7 +62,10 @@ func newShared(o Options) *shared {
 	if c, ok := client.(*redis.Client); ok {
 		client = c.WithTimeout(2 * askFor)
 	}
-	return &shared{redis: client, keys: keys(o.Action), process: o.Process, perSecond: o.PerSecond, clock: clock{start: time.Now()}}
+	return &shared{
+		redis: client, keys: keys(o.Action), process: o.Process, perSecond: o.PerSecond, channel: channelOf(o.Redis, o.Action),
+		clock: clock{start: time.Now()},
+	}
 }
 
 // reply is what Redis told.
@@ -90,7 +94,7 @@ func (s *shared) reserve(ctx context.Context, r request) (reply, error) {
 	waiting := fmt.Sprintf("%d %d %d", r.waiting[Urgent], r.waiting[Normal], r.waiting[Bulk])
 	v, err := reserveScript.Run(ctx, s.redis, s.keys,
 		r.slots, s.perSecond, r.over.perSecond, r.over.version, headroom(r.limit), r.sharers, r.unused, s.process, waiting, r.last,
-		s.tell(r.frozen), r.lead.Microseconds(), r.late.by.Microseconds(), r.late.slot).Int64Slice()
+		s.tell(r.frozen), r.lead.Microseconds(), r.late.by.Microseconds(), r.late.slot, s.channel).Int64Slice()
 	if err != nil || len(v) != 6 {
 		return reply{}, errors.Join(err, errAnswer(v, 6))
 	}
@@ -111,7 +115,7 @@ func (s *shared) throttled(ctx context.Context, of slot, told time.Duration, ove
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 4*askFor)
 	defer cancel()
 	v, err := throttledScript.Run(ctx, s.redis, s.keys,
-		told.Microseconds(), of.booked, of.redis, s.perSecond, over.perSecond, over.version).Int64Slice()
+		told.Microseconds(), of.booked, of.redis, s.perSecond, over.perSecond, over.version, s.channel).Int64Slice()
 	if err != nil || len(v) != 4 {
 		return reply{}, errors.Join(err, errAnswer(v, 4))
 	}
@@ -119,6 +123,14 @@ func (s *shared) throttled(ctx context.Context, of slot, told time.Duration, ove
 	defer s.mu.Unlock()
 	s.clock.hear(v[0])
 	return reply{frozen: s.clock.local(v[1]), rate: float64(v[2]) / 1000, limit: float64(v[3]) / 1000}, nil
+}
+
+// hear notes what Redis's time was just now, and returns an instant of it.
+func (s *shared) hear(now, at int64) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clock.hear(now)
+	return s.clock.local(at)
 }
 
 // tell is an instant by Redis's clock, in microseconds; 0 if it is zero. If Redis
