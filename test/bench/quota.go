@@ -55,7 +55,7 @@ func (b *bench) quotaOf(ctx context.Context, rate, workers int) (err error) {
 		return ctx.Err()
 	}
 	from := time.Now()
-	if !pause(ctx, window) {
+	if !pause(ctx, window+slowest+time.Second) { // a call is on record once it is answered
 		return ctx.Err()
 	}
 	calls := s.record.arrivals()

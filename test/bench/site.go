@@ -59,11 +59,17 @@ func (b *bench) newSite(ctx context.Context, handler http.Handler) (*site, error
 	return s, nil
 }
 
+// quickest and slowest are how long a call takes.
+const (
+	quickest = 20 * time.Millisecond
+	slowest  = 400 * time.Millisecond
+)
+
 // world is an organisation with a quota, that knows the users and resources of
 // pairs and takes 20 to 400 ms for a call.
 func world(rate int, pairs ...[]pair) quickbitest.Options {
 	o := quickbitest.Options{
-		Rate: rate, Latency: quickbitest.Duration(20 * time.Millisecond), LatencyMax: quickbitest.Duration(400 * time.Millisecond),
+		Rate: rate, Latency: quickbitest.Duration(quickest), LatencyMax: quickbitest.Duration(slowest),
 	}
 	for _, p := range slices.Concat(pairs...) {
 		o.Users, o.QAResources = append(o.Users, p.user), append(o.QAResources, p.resource)
