@@ -20,6 +20,8 @@ type excess struct {
 	*packing
 
 	queues [][]int32 // stars to try, by their excess
+	pushed int       // stars so far
+	popped int       // of them
 	tried  []int32   // of a vertex: its load when it was tried last, or -1
 
 	most    int32 // a star with more than this stuck starts no grid
@@ -69,6 +71,9 @@ func (x *excess) run(steps int) {
 		}
 		v := x.queues[e][0]
 		x.queues[e] = x.queues[e][1:]
+		if x.popped++; x.popped%64 == 0 {
+			x.meter.at(x.popped, x.pushed)
+		}
 		switch {
 		case int(x.excess(v)) != e:
 			x.push(v)
@@ -86,6 +91,7 @@ func (x *excess) run(steps int) {
 func (x *excess) push(star int32) {
 	if e := x.excess(star); e > 0 && x.tried[star] != x.load[star] {
 		x.queues[e] = append(x.queues[e], star)
+		x.pushed++
 	}
 }
 

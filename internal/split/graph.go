@@ -12,6 +12,7 @@ type graph struct {
 	from      []int32
 	far, edge []int32
 	rowOf     []int32 // of an edge
+	meter     *meter  // of the work that is done with it
 }
 
 // newGraph builds the graph of distinct, sorted pairs.

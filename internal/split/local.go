@@ -56,6 +56,7 @@ func (p *packing) improve() {
 	p.easy = nil // shifts are over
 	most := p.steps + searchAtMost
 	for p.pays() && p.steps < most {
+		p.meter.at(p.steps-most+searchAtMost, searchAtMost)
 		s.step()
 	}
 }

@@ -18,6 +18,7 @@ type Plan struct {
 	tasks      []planned
 	sides      []int32 // ranks of principals and of resources: the sides of all tasks
 	order      []int32 // changes: those of each task in a run, cell by cell
+	meter      *meter
 }
 
 // planned is a task as the places of what it is made of.
@@ -103,7 +104,7 @@ func (p *Plan) addTasks(number int, changes []int32) {
 	for i, change := range changes {
 		pairs[i] = p.pairOf(change)
 	}
-	for _, g := range rectangles(pairs, limit) {
+	for _, g := range rectanglesOf(pairs, limit, p.meter) {
 		p.add(number, g)
 		for _, row := range g.rows {
 			p.addRow(row, g.cols, sortedCells{pairs, changes})

@@ -38,12 +38,19 @@ type grid struct{ rows, cols []int32 }
 //
 // No step makes it worse. So there are never more calls than a call for each
 // user, resource, set or star of a cover would come to.
-func rectangles(pairs []pair, limit int) []grid {
+func rectangles(pairs []pair, limit int) []grid { return rectanglesOf(pairs, limit, nil) }
+
+func rectanglesOf(pairs []pair, limit int, m *meter) []grid {
 	if limit == 1 || len(pairs) < 2 {
 		return singles(pairs)
 	}
-	p := packed(newGraph(pairs), newTiler(limit))
+	m.phase(shareOfStarts)
+	g := newGraph(pairs)
+	g.meter = m
+	p := packed(g, newTiler(limit))
+	m.phase(shareOfRepack)
 	p.repack()
+	m.phase(1)
 	p.improve()
 	return p.grids()
 }
@@ -78,6 +85,7 @@ type start struct {
 // better, a plain grouping as it is.
 func packed(g *graph, t *tiler) *packing {
 	starts := g.starts(t)
+	g.meter.phase(shareOfPacking)
 	best := packFrom(g, t, starts)
 	steps, plain := best.steps, math.MaxInt
 	for _, s := range starts {

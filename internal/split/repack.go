@@ -17,6 +17,7 @@ func (p *packing) repack() {
 	random.Seed(1, 4)
 	most := p.steps + repackAtMost
 	for dry := 0; dry < repackDry && p.pays() && p.steps < most; dry++ {
+		p.meter.at(p.steps-most+repackAtMost, repackAtMost)
 		calls := p.calls
 		var apart []int32
 		kept := p.try(calls, func() {

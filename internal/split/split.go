@@ -50,8 +50,15 @@ func Tasks(changes []access.Change) []Task {
 // distinct within an operation. A change that is there twice is still sent
 // twice, in two tasks, and one that no action carries becomes a task of its own
 // with an empty action. There must be fewer than 2³¹ changes.
-func New(changes *access.Changes, of []int32) *Plan {
+func New(changes *access.Changes, of []int32) *Plan { return Telling(changes, of, nil) }
+
+// Telling is [New], and calls tell now and then with how many changes are done: with
+// more each time, and with all of them at last. When it does so depends on the
+// changes alone.
+func Telling(changes *access.Changes, of []int32, tell func(done int)) *Plan {
+	m := newMeter(tell)
 	p := &Plan{
+		meter:      m,
 		changes:    changes,
 		principals: rank(changes.Principals, comparePrincipals),
 		resources:  rank(changes.Resources, compareResources),
@@ -61,6 +68,7 @@ func New(changes *access.Changes, of []int32) *Plan {
 	for number, size := range sizes {
 		cells := sorted[:size]
 		sorted = sorted[size:]
+		m.pool(size)
 		for len(cells) > 0 {
 			var repeated []int32
 			cells, repeated = p.distinct(cells)
@@ -68,6 +76,7 @@ func New(changes *access.Changes, of []int32) *Plan {
 			cells = repeated
 		}
 	}
+	m.pool(0)
 	return p
 }
 
