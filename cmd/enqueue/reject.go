@@ -109,7 +109,7 @@ func rejectRetry(job string, e *tasks.RetryInvalidError) *rejection {
 	r := &rejection{
 		message: e.Error() + "; nothing was written or sent",
 		advice:  "Correct them in a file of their own: enqueue results " + job + " --status failed,unknown -o failed.csv",
-		rows:    len(e.Rows),
+		rows:    e.Total,
 	}
 	for _, row := range e.Rows {
 		for _, p := range row.Problems {

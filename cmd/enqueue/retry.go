@@ -38,6 +38,9 @@ same gives the same job. Prints the id of the new job.`,
 	return cmd
 }
 
+// retriedRow is about how many bytes a row is in a file.
+const retriedRow = 150
+
 func (a *app) retry(ctx context.Context, r tasks.RetryRequest, wait waitFlag) error {
 	if err := checkTexts(r.RequestedBy, r.Reason, r.Filter.Code); err != nil {
 		return err
@@ -48,7 +51,15 @@ func (a *app) retry(ctx context.Context, r tasks.RetryRequest, wait waitFlag) er
 	}
 	r.Today = access.DateOf(a.Now().In(cfg.Location))
 	return a.submit(ctx, cfg, func(s submitting) error {
+		shown := a.newStages()
+		r.Progress = func(stage tasks.Stage, step tasks.Step) {
+			if stage == tasks.StageReading && step.Done == 0 {
+				a.boundMemory(int64(step.Total) * retriedRow)
+			}
+			shown.submitting(stage, step)
+		}
 		done, err := s.submitter.Retry(ctx, r)
+		shown.close()
 		if invalid, ok := errors.AsType[*tasks.RetryInvalidError](err); ok {
 			return rejectRetry(r.JobID, invalid)
 		}

@@ -88,7 +88,7 @@ func (s *stages) at(now stage) {
 
 // submitting is told by a submission.
 func (s *stages) submitting(name tasks.Stage, step tasks.Step) {
-	units := map[tasks.Stage]string{tasks.StageSplitting: "changes", tasks.StageWriting: "rows", tasks.StageQueueing: "queues"}
+	units := map[tasks.Stage]string{tasks.StageReading: "rows", tasks.StageSplitting: "changes", tasks.StageWriting: "rows", tasks.StageQueueing: "queues"}
 	s.at(stage{name: string(name), unit: units[name], done: step.Done, total: step.Total})
 }
 

@@ -197,15 +197,14 @@ func (s *Server) mayRetry(r *http.Request, request tasks.RetryRequest, o ordered
 	if mayAll(o.by) {
 		return nil
 	}
-	rows, err := s.options.Store.RetryRows(r.Context(), request.JobID, request.Filter)
+	permitted, rows := permitOf(o.by), 0
+	err = s.options.Store.RetryRows(r.Context(), request.JobID, request.Filter, func(row store.RetryRow) error {
+		rows++
+		permitted.judge(row.Row)
+		return nil
+	})
 	if err != nil {
 		return err
 	}
-	list := make(tasks.RowList, len(rows))
-	for i, row := range rows {
-		list[i].Row = row.Row
-	}
-	sub := Submission{By: o.by}
-	sub.Rows = list
-	return allowed(sub)
+	return permitted.refusal(rows)
 }

@@ -206,28 +206,54 @@ func (s *Server) accepted(w http.ResponseWriter, r *http.Request, done tasks.Sub
 
 // allowed refuses rows that the token may not ask for.
 func allowed(sub Submission) error {
-	may := map[access.Operation]bool{}
-	for _, o := range sub.By.Operations {
-		may[o] = true
-	}
+	permitted := permitOf(sub.By)
 	columns := sub.Rows.Columns()
-	if !slices.ContainsFunc(columns.Changes.Kinds, func(k access.Kind) bool { return !may[k.Operation] }) {
+	if !slices.ContainsFunc(columns.Changes.Kinds, func(k access.Kind) bool { return !permitted.may[k.Operation] }) {
 		return nil
 	}
-	var bad []intake.RowError
 	for i := range columns.Len {
-		row := sub.Rows.Row(i)
-		if row.Settled == nil && !may[row.Change.Operation] {
-			bad = append(bad, intake.RowError{
-				Line: row.Line, Column: "action", RowID: row.RowID, Code: codeNotAllowed, Message: "the token may not " + string(row.Change.Operation),
-			})
+		if row := sub.Rows.Row(i); row.Settled == nil {
+			permitted.judge(row.Row)
 		}
 	}
-	if bad == nil {
+	return permitted.refusal(columns.Len)
+}
+
+// permit is what a token may ask for, and what was asked beyond it.
+type permit struct {
+	may    map[access.Operation]bool
+	bad    []intake.RowError // the first of them
+	beyond int               // how many there are
+}
+
+func permitOf(by store.Token) *permit {
+	p := &permit{may: map[access.Operation]bool{}}
+	for _, o := range by.Operations {
+		p.may[o] = true
+	}
+	return p
+}
+
+func (p *permit) judge(row store.Row) {
+	if p.may[row.Change.Operation] {
+		return
+	}
+	if p.beyond++; p.beyond <= mostErrors {
+		p.bad = append(p.bad, intake.RowError{
+			Line: row.Line, Column: "action", RowID: row.RowID, Code: codeNotAllowed, Message: "the token may not " + string(row.Change.Operation),
+		})
+	}
+}
+
+// refusal is nil where nothing was asked beyond what the token may.
+func (p *permit) refusal(rows int) error {
+	if p.beyond == 0 {
 		return nil
 	}
-	return problemf(http.StatusForbidden, codeNotAllowed, "the token may not do what %d of the rows ask for; nothing was accepted", len(bad)).
-		with(columns.Len, bad)
+	refused := problemf(http.StatusForbidden, codeNotAllowed, "the token may not do what %d of the rows ask for; nothing was accepted", p.beyond).
+		with(rows, p.bad)
+	refused.Omitted = p.beyond - len(refused.Errors)
+	return refused
 }
 
 const codeNotAllowed = "action_not_allowed"

@@ -212,5 +212,7 @@ func retryProblem(e *tasks.RetryInvalidError) *Problem {
 			errs = append(errs, intake.RowError{Line: row.Line, Column: bad.Column, RowID: row.RowID, Code: bad.Code, Message: bad.Message})
 		}
 	}
-	return problemf(http.StatusUnprocessableEntity, codeRejected, "%s; nothing was accepted", e.Error()).with(len(e.Rows), errs)
+	p := problemf(http.StatusUnprocessableEntity, codeRejected, "%s; nothing was accepted", e.Error()).with(e.Total, errs)
+	p.Omitted += e.Total - len(e.Rows)
+	return p
 }

@@ -1,7 +1,10 @@
 package store
 
 import (
+	"cmp"
 	"context"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -53,9 +56,9 @@ WHERE j.id > $1 AND j.dropped_at IS NULL AND j.created_at < $3 AND (j.created_at
 ORDER BY j.id
 LIMIT 1000`
 
-// eachJob calls yield for each job that was accepted in the range or has calls
-// in it.
-func (r *AuditReader) eachJob(ctx context.Context, yield func(auditedJob) error) error {
+// eachPage calls yield for the jobs that were accepted in the range or have calls in
+// it, a page of them at a time.
+func (r *AuditReader) eachPage(ctx context.Context, yield func(page []auditedJob) error) error {
 	for last := int64(-1); ; {
 		rows, err := r.tx.Query(ctx, jobsInRange, last, r.query.From, r.query.To)
 		if err != nil {
@@ -68,21 +71,62 @@ func (r *AuditReader) eachJob(ctx context.Context, yield func(auditedJob) error)
 		if err != nil || len(page) == 0 {
 			return err
 		}
-		for _, job := range page {
-			if err := yield(job); err != nil {
+		if err := yield(page); err != nil {
+			return err
+		}
+		last = page[len(page)-1].no
+	}
+}
+
+// groupRows is how many rows of small jobs are read in one go: to ask for those of
+// each job by itself takes longer than to read them.
+const groupRows = 50_000
+
+// eachGroup calls yield for the same jobs in groups that are to be read in one go: a
+// large job by itself, small ones together.
+func (r *AuditReader) eachGroup(ctx context.Context, yield func(group jobGroup) error) error {
+	return r.eachPage(ctx, func(page []auditedJob) error {
+		for len(page) > 0 {
+			n, rows := 1, page[0].rows
+			for n < len(page) && rows+page[n].rows <= groupRows {
+				rows += page[n].rows
+				n++
+			}
+			if err := yield(jobGroup(page[:n])); err != nil {
 				return err
 			}
-			last = job.no
+			page = page[n:]
 		}
+		return nil
+	})
+}
+
+// jobGroup are jobs in the order of their numbers.
+type jobGroup []auditedJob
+
+func (g jobGroup) numbers() []int64 {
+	numbers := make([]int64, len(g))
+	for i, job := range g {
+		numbers[i] = job.no
 	}
+	return numbers
+}
+
+// of returns the job with a number, which is one of the group.
+func (g jobGroup) of(no int64) AuditedJob {
+	i, _ := slices.BinarySearchFunc(g, no, func(j auditedJob, no int64) int { return cmp.Compare(j.no, no) })
+	return g[i].AuditedJob
 }
 
 // Changes calls yield for each change of the jobs that were accepted in the
 // range or have calls in it, with what became of it.
 func (r *AuditReader) Changes(ctx context.Context, yield func(AuditedJob, Result) error) error {
-	return r.eachJob(ctx, func(job auditedJob) error {
-		of := resultsOf{job: job.no, rows: job.rows}
-		return results(ctx, r.tx, of, func(res Result) error { return yield(job.AuditedJob, res) })
+	return r.eachGroup(ctx, func(group jobGroup) error {
+		if len(group) == 1 {
+			of := resultsOf{job: group[0].no, rows: group[0].rows}
+			return results(ctx, r.tx, of, func(res Result) error { return yield(group[0].AuditedJob, res) })
+		}
+		return resultsOfJobs(ctx, r.tx, group.numbers(), func(no int64, res Result) error { return yield(group.of(no), res) })
 	})
 }
 
@@ -106,27 +150,36 @@ type AuditedCall struct {
 	AnsweredAt *time.Time
 }
 
-const callsOfJob = `
-SELECT c.id, c.task_no, c.generation, c.action, c.cells, c.worker, c.sent_at,
+// The calls of the jobs that the condition %s is about.
+const selectCalls = `
+SELECT c.job_id, c.id, c.task_no, c.generation, c.action, c.cells, c.worker, c.sent_at,
        coalesce(a.class, ''), coalesce(a.http_status, 0), coalesce(a.api_code, ''), coalesce(a.message, ''), coalesce(a.request_id, ''),
        coalesce(a.took, '0'), a.answered_at
 FROM calls c
-LEFT JOIN answers a ON a.job_id = $1 AND a.call_id = c.id
-WHERE c.job_id = $1
-ORDER BY c.id`
+LEFT JOIN answers a ON a.job_id %[1]s AND a.job_id = c.job_id AND a.call_id = c.id
+WHERE c.job_id %[1]s
+ORDER BY c.job_id, c.id`
 
 // Calls calls yield for each call of the same jobs, whenever it was sent.
 func (r *AuditReader) Calls(ctx context.Context, yield func(AuditedCall) error) error {
-	return r.eachJob(ctx, func(job auditedJob) error {
-		rows, err := r.tx.Query(ctx, callsOfJob, job.no)
+	return r.eachGroup(ctx, func(group jobGroup) error {
+		condition, jobs := ofOneJob, any(group[0].no)
+		if len(group) > 1 {
+			condition, jobs = ofJobs, group.numbers()
+		}
+		rows, err := r.tx.Query(ctx, fmt.Sprintf(selectCalls, condition), planned, jobs)
 		if err != nil {
 			return err
 		}
-		c := AuditedCall{JobID: job.ID}
+		var no int64
+		var c AuditedCall
 		_, err = pgx.ForEachRow(rows, []any{
-			&c.ID, &c.Task, &c.Generation, &c.Action, &c.Cells, &c.Worker, &c.SentAt,
+			&no, &c.ID, &c.Task, &c.Generation, &c.Action, &c.Cells, &c.Worker, &c.SentAt,
 			&c.Class, &c.HTTPStatus, &c.APICode, &c.Message, &c.RequestID, &c.Took, &c.AnsweredAt,
-		}, func() error { return yield(c) })
+		}, func() error {
+			c.JobID = group.of(no).ID
+			return yield(c)
+		})
 		return err
 	})
 }

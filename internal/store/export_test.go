@@ -23,6 +23,8 @@ const (
 	SealCounts   = sealCounts
 	Results      = selectResults
 	ForResults   = forResults
+	OfOneJob     = ofOneJob
+	OfJobs       = ofJobs
 	Groups       = selectFailureGroups
 	RetryRows    = selectRetryRows
 	Forsaken     = forsakenJobs
@@ -34,6 +36,9 @@ const (
 	CountWaiting = countWaiting
 	Endable      = endableJobs
 	GrantedTo    = grantedTo
+	OfTheJobs    = ofTheJobs
+	OfAnyJob     = ofAnyJob
+	ChangesAbout = changesAbout
 	GrantedUntil = grantedUntil
 	ByIndex      = byIndex
 )

@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -99,16 +100,23 @@ SELECT access_key(c.principal_type, c.principal, c.resource_type || ':' || c.res
        coalesce(leaf.finished_at, root.finished_at), greatest(leaf.attempts, root.attempts) > 0 OR root.unsure,
        (now() AT TIME ZONE $1)::date`
 
+// sentChangesFrom tells each table which jobs it is about, so that it is looked for
+// in no other month.
 const sentChangesFrom = `
 JOIN jobs j ON j.id = c.job_id
-JOIN tasks root ON root.job_id = c.job_id AND root.no = c.task_no
+JOIN tasks root ON root.job_id %[1]s AND root.job_id = c.job_id AND root.no = c.task_no
 LEFT JOIN LATERAL (
     SELECT t.state, t.attempts, t.finished_at FROM tasks t
-    WHERE root.state = 'split' AND t.job_id = c.job_id AND t.root_no = root.no AND t.no <> t.root_no AND t.state <> 'split'
+    WHERE root.state = 'split' AND t.job_id %[1]s AND t.job_id = c.job_id AND t.root_no = root.no AND t.no <> t.root_no AND t.state <> 'split'
       AND c.principal = ANY (t.principals) AND c.resource_type || ':' || c.resource_id = ANY (t.resources)
 ) leaf ON true
-LEFT JOIN outcomes e ON e.job_id = c.job_id AND e.change_no = c.no
-WHERE c.task_no IS NOT NULL AND c.operation <> 'read'`
+LEFT JOIN (SELECT * FROM outcomes WHERE job_id %[1]s) e ON e.job_id = c.job_id AND e.change_no = c.no
+WHERE c.job_id %[1]s AND c.task_no IS NOT NULL AND c.operation <> 'read'`
+
+const (
+	ofAnyJob  = `IS NOT NULL`
+	ofTheJobs = `= ANY ($4::bigint[])`
+)
 
 // keptGrants are the same of what retention kept. A kept grant was sent.
 const keptGrants = `
@@ -128,9 +136,8 @@ UNION ALL` + keptGrants + `
 ORDER BY 1`
 
 	grantedTo = sentChanges + `
-FROM changes c` + sentChangesFrom + `
-  AND access_key(c.principal_type, c.principal, c.resource_type || ':' || c.resource_id) BETWEEN principal_key($2, $3) AND principal_key($2, $3) + 4294967295
-  AND c.principal_type = $2 AND c.principal = $3
+FROM unnest($5::bigint[], $6::int[]) AS k (job_id, no)
+JOIN changes c ON c.job_id = k.job_id AND c.no = k.no` + sentChangesFrom + `
 UNION ALL` + keptGrants + `
 WHERE k.principal_type = $2 AND k.principal = $3
 ORDER BY 1`
@@ -162,18 +169,12 @@ ORDER BY 1`
 // yield must not use the store for long: a connection waits for it.
 func (s *Store) Granted(ctx context.Context, f GrantedFilter, yield func(Granted) error) error {
 	const what = "reading what was granted"
-	query, args := f.query()
-	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{AccessMode: pgx.ReadOnly})
+	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
 	if err != nil {
 		return outward(what, err)
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
-	if query != allGranted {
-		if _, err := tx.Exec(ctx, byIndex); err != nil {
-			return outward(what, err)
-		}
-	}
-	rows, err := tx.Query(ctx, query, args...)
+	rows, err := f.read(ctx, tx)
 	if err != nil {
 		return outward(what, err)
 	}
@@ -190,19 +191,56 @@ func (s *Store) Granted(ctx context.Context, f GrantedFilter, yield func(Granted
 const byIndex = `
 SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)`
 
-func (f GrantedFilter) query() (query string, args []any) {
-	zone := "UTC"
+func (f GrantedFilter) read(ctx context.Context, tx pgx.Tx) (pgx.Rows, error) {
+	zone, of := "UTC", f.Principal
 	if f.Location != nil {
 		zone = f.Location.String()
 	}
-	switch {
-	case f.Principal != (access.Principal{}):
-		return grantedTo, []any{zone, f.Principal.Type, f.Principal.ID}
-	case !f.ExpiresBefore.IsZero():
-		return grantedUntil, []any{zone, date(f.ExpiresBefore)}
-	default:
-		return allGranted, []any{zone}
+	if of == (access.Principal{}) && f.ExpiresBefore.IsZero() {
+		return tx.Query(ctx, fmt.Sprintf(allGranted, ofAnyJob), zone)
 	}
+	if _, err := tx.Exec(ctx, byIndex); err != nil {
+		return nil, err
+	}
+	if of == (access.Principal{}) {
+		return tx.Query(ctx, fmt.Sprintf(grantedUntil, ofAnyJob), zone, date(f.ExpiresBefore))
+	}
+	about, err := findChanges(ctx, tx, of)
+	if err != nil {
+		return nil, err
+	}
+	return tx.Query(ctx, fmt.Sprintf(grantedTo, ofTheJobs), planned, zone, of.Type, of.ID, about.distinct, about.jobs, about.numbers)
+}
+
+// The changes of a principal may be in any month. They are looked for by
+// themselves, because to plan how all tables of all months are joined takes longer
+// than to read those that hold something.
+const changesAbout = `
+SELECT c.job_id, c.no FROM changes c
+WHERE c.task_no IS NOT NULL AND c.operation <> 'read' AND c.principal_type = $1 AND c.principal = $2
+  AND access_key(c.principal_type, c.principal, c.resource_type || ':' || c.resource_id) BETWEEN principal_key($1, $2) AND principal_key($1, $2) + 4294967295
+ORDER BY 1`
+
+// foundChanges are changes by the numbers of their jobs and their own.
+type foundChanges struct {
+	jobs     []int64
+	numbers  []int
+	distinct []int64 // of jobs
+}
+
+func findChanges(ctx context.Context, tx pgx.Tx, of access.Principal) (found foundChanges, err error) {
+	rows, err := tx.Query(ctx, changesAbout, planned, of.Type, of.ID)
+	if err != nil {
+		return found, err
+	}
+	var job int64
+	var no int
+	_, err = pgx.ForEachRow(rows, []any{&job, &no}, func() error {
+		found.jobs, found.numbers = append(found.jobs, job), append(found.numbers, no)
+		return nil
+	})
+	found.distinct = slices.Compact(slices.Clone(found.jobs))
+	return found, err
 }
 
 // askedRow is one row of the queries above.

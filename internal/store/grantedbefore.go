@@ -17,7 +17,7 @@ var keptColumns = []string{
 // are about to be dropped, and what was kept of those dropped before. A leaver has
 // to lose that, too.
 func keepGranted(ctx context.Context, tx pgx.Tx, m month) error {
-	rows, err := tx.Query(ctx, allGranted, "UTC")
+	rows, err := tx.Query(ctx, fmt.Sprintf(allGranted, ofAnyJob), "UTC")
 	if err != nil {
 		return fmt.Errorf("reading what is in force: %w", err)
 	}

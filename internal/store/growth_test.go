@@ -108,7 +108,7 @@ func TestNothingGetsSlowerWithJobsThatHaveEnded(t *testing.T) {
 	w.exec(t, `BEGIN`)
 	w.exec(t, store.ForResults)
 	for name, query := range map[string]string{
-		"results": fmt.Sprintf(store.Results, "LEFT"), "failed rows": fmt.Sprintf(store.Results, "INNER"),
+		"results": fmt.Sprintf(store.Results, "LEFT", store.OfOneJob), "failed rows": fmt.Sprintf(store.Results, "INNER", store.OfOneJob),
 	} {
 		if plan := w.planOf(t, query, ended, []string{"failed"}); strings.Contains(plan, "Seq Scan on changes_2") || strings.Contains(plan, "Seq Scan on tasks_2") {
 			t.Errorf("%s are read from beginning to end:\n%s", name, plan)

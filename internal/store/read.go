@@ -24,11 +24,15 @@ type Result struct {
 	FinishedAt *time.Time
 }
 
-// What became of the rows of job $1. The job is a constant to each table, so that
-// only its month is read, and the tables are joined in one go and not row by row.
+// What became of the rows of the jobs that the condition %[2]s is about, which each
+// table is given: so only their months are read, and the tables are joined in one go
+// and not row by row. Tasks are joined by expressions, of which nothing is known: that
+// most jobs of a month have one task says nothing of a large one, whose changes would
+// be what is hashed and not its tasks. A change of a task that was not cut has a key
+// of its own, which no part has: many of one key would have to be in memory at once.
 const selectResults = `
 WITH judged AS (
-    SELECT c.line, c.row_id, c.operation, c.principal_type, c.principal, c.resource_type, c.resource_id, c.role, c.expires_on,
+    SELECT c.job_id, c.line, c.row_id, c.operation, c.principal_type, c.principal, c.resource_type, c.resource_id, c.role, c.expires_on,
            c.reason, c.ticket, c.cells,
            CASE WHEN e.status IS NOT NULL THEN e.status
                 WHEN coalesce(leaf.state, root.state) = 'done' THEN 'succeeded'
@@ -37,24 +41,31 @@ WITH judged AS (
            coalesce(e.code, '') AS code, coalesce(e.message, '') AS message, coalesce(e.retryable, false) AS retryable,
            coalesce(leaf.attempts, root.attempts, 0) AS attempts, coalesce(e.api_code, '') AS api_code,
            coalesce(nullif(e.request_id, ''), nullif(leaf.request_id, ''), root.request_id, '') AS request_id,
-           coalesce(leaf.finished_at, root.finished_at, (SELECT created_at FROM jobs WHERE id = $1)) AS ended_at
+           coalesce(leaf.finished_at, root.finished_at, (SELECT created_at FROM jobs WHERE id = c.job_id)) AS ended_at
     FROM changes c
-    %s JOIN (
-        SELECT change_no, status, code, message, retryable, api_code, request_id FROM outcomes WHERE job_id = $1
-    ) e ON e.change_no = c.no
-    LEFT JOIN tasks root ON root.job_id = $1 AND root.no = c.task_no
+    %[1]s JOIN (
+        SELECT job_id, change_no, status, code, message, retryable, api_code, request_id FROM outcomes WHERE job_id %[2]s
+    ) e ON e.job_id = c.job_id AND e.change_no = c.no
+    LEFT JOIN tasks root ON root.job_id %[2]s AND root.job_id = c.job_id AND root.no + 0 = c.task_no + 0
     LEFT JOIN LATERAL (
         SELECT t.state, t.attempts, t.request_id, t.finished_at FROM tasks t
-        WHERE t.job_id = $1 AND t.root_no = CASE root.state WHEN 'split' THEN root.no END AND t.no <> t.root_no AND t.state <> 'split'
+        WHERE t.job_id %[2]s AND t.job_id = c.job_id AND t.root_no + 0 = CASE root.state WHEN 'split' THEN root.no ELSE -c.no END
+          AND t.no <> t.root_no AND t.state <> 'split'
           AND c.principal = ANY (t.principals) AND c.resource_type || ':' || c.resource_id = ANY (t.resources)
     ) leaf ON true
-    WHERE c.job_id = $1
+    WHERE c.job_id %[2]s
 )
-SELECT line, row_id, operation, principal_type, principal, resource_type, resource_id, role, expires_on, reason, ticket, cells,
+SELECT job_id, line, row_id, operation, principal_type, principal, resource_type, resource_id, role, expires_on, reason, ticket, cells,
        status, code, message, retryable, attempts, api_code, request_id, CASE WHEN status <> 'pending' THEN ended_at END
 FROM judged
 WHERE cardinality($2::text[]) = 0 OR status = ANY ($2)
-ORDER BY line`
+ORDER BY job_id, line`
+
+// The conditions on the jobs of [selectResults], and their argument.
+const (
+	ofOneJob = `= $1`
+	ofJobs   = `= ANY ($1::bigint[])`
+)
 
 // forResults has Postgres hash what it joins, and read no more of a month than the
 // job. What it knows of a job that is new is not enough to choose so by itself.
@@ -119,26 +130,40 @@ func results(ctx context.Context, tx pgx.Tx, of resultsOf, yield func(Result) er
 			return err
 		}
 	}
-	rows, err := tx.Query(ctx, fmt.Sprintf(selectResults, join), mode, of.job, filter)
+	rows, err := tx.Query(ctx, fmt.Sprintf(selectResults, join, ofOneJob), mode, of.job, filter)
+	if err != nil {
+		return err
+	}
+	return eachResult(rows, func(_ int64, r Result) error { return yield(r) })
+}
+
+// resultsOfJobs reads the rows of several jobs in one go, in the order of their
+// numbers. There should be many rows.
+func resultsOfJobs(ctx context.Context, tx pgx.Tx, jobs []int64, yield func(job int64, r Result) error) error {
+	if _, err := tx.Exec(ctx, forResults); err != nil {
+		return err
+	}
+	rows, err := tx.Query(ctx, fmt.Sprintf(selectResults, "LEFT", ofJobs), planned, jobs, []string{})
 	if err != nil {
 		return err
 	}
 	return eachResult(rows, yield)
 }
 
-func eachResult(rows pgx.Rows, yield func(Result) error) error {
+func eachResult(rows pgx.Rows, yield func(job int64, r Result) error) error {
 	defer rows.Close()
 	for rows.Next() {
 		var r Result
+		var job int64
 		var expires *time.Time
-		err := rows.Scan(&r.Line, &r.RowID, &r.Change.Operation, &r.Change.Principal.Type, &r.Change.Principal.ID,
+		err := rows.Scan(&job, &r.Line, &r.RowID, &r.Change.Operation, &r.Change.Principal.Type, &r.Change.Principal.ID,
 			&r.Change.Resource.Type, &r.Change.Resource.ID, &r.Change.Terms.Role, &expires, &r.Reason, &r.Ticket, &r.Cells,
 			&r.Status, &r.Code, &r.Message, &r.Retryable, &r.Attempts, &r.APICode, &r.RequestID, &r.FinishedAt)
 		if err != nil {
 			return err
 		}
 		r.Change.Terms.ExpiresOn = undate(expires)
-		if err := yield(r); err != nil {
+		if err := yield(job, r); err != nil {
 			return err
 		}
 	}
@@ -220,14 +245,20 @@ type RetryFilter struct {
 	All  bool   // also those of which retrying is not known to help
 }
 
-const selectRetryRows = `
+// What of job $1 can be sent again. What was settled at submission names no task.
+const retryable = `e.job_id = $1 AND e.status IN ('failed', 'unknown') AND e.task_no IS NOT NULL
+  AND ($2 OR e.retryable) AND ($3 = '' OR e.code = $3)`
+
+const (
+	countRetryRows  = `SELECT count(*) FROM outcomes e WHERE ` + retryable
+	selectRetryRows = `
 SELECT c.line, c.row_id, c.operation, c.principal_type, c.principal, c.resource_type, c.resource_id, c.role,
        c.expires_on, c.reason, c.ticket, c.cells, e.status = 'unknown'
 FROM outcomes e
 JOIN changes c ON c.job_id = $1 AND c.no = e.change_no
-WHERE e.job_id = $1 AND e.status IN ('failed', 'unknown') AND c.task_no IS NOT NULL
-  AND ($2 OR e.retryable) AND ($3 = '' OR e.code = $3)
+WHERE ` + retryable + `
 ORDER BY c.line`
+)
 
 // RetryRow is a row that can be sent again.
 type RetryRow struct {
@@ -236,27 +267,69 @@ type RetryRow struct {
 	Unknown bool // nobody knows what became of it
 }
 
-// RetryRows returns the rows of a job that f selects, in the order of the input.
-func (s *Store) RetryRows(ctx context.Context, id string, f RetryFilter) ([]RetryRow, error) {
-	var number int64 // of a job that is not there: of none
-	err := s.pool.QueryRow(ctx, `SELECT coalesce((SELECT id FROM jobs WHERE ulid = $1), 0)`, id).Scan(&number)
-	if err != nil {
-		return nil, outward("reading failed rows", err)
-	}
-	rows, err := s.pool.Query(ctx, selectRetryRows, planned, number, f.All, f.Code)
-	if err != nil {
-		return nil, outward("reading failed rows", err)
-	}
-	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (RetryRow, error) {
-		var r RetryRow
-		var expires *time.Time
-		err := row.Scan(&r.Line, &r.RowID, &r.Change.Operation, &r.Change.Principal.Type, &r.Change.Principal.ID,
-			&r.Change.Resource.Type, &r.Change.Resource.ID, &r.Change.Terms.Role, &expires, &r.Reason, &r.Ticket, &r.Cells, &r.Unknown)
-		r.Change.Terms.ExpiresOn = undate(expires)
-		return r, err
+// CountRetryRows returns how many rows [Store.RetryRows] would tell.
+func (s *Store) CountRetryRows(ctx context.Context, id string, f RetryFilter) (int, error) {
+	var n int
+	err := s.retryRows(ctx, id, func(tx pgx.Tx, job int64) error {
+		return tx.QueryRow(ctx, countRetryRows, planned, job, f.All, f.Code).Scan(&n)
 	})
-	if err != nil {
-		return nil, fmt.Errorf("job %s: %w", id, outward("reading failed rows", err))
+	return n, err
+}
+
+// RetryRows calls yield for each row of a job that f selects, in the order of the
+// input, without holding them all: for none, if there is no such job. It stops at
+// the first error of yield and returns it.
+func (s *Store) RetryRows(ctx context.Context, id string, f RetryFilter, yield func(RetryRow) error) error {
+	var refused error // by yield
+	err := s.retryRows(ctx, id, func(tx pgx.Tx, job int64) error {
+		rows, err := tx.Query(ctx, selectRetryRows, planned, job, f.All, f.Code)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() && refused == nil {
+			r, err := scanRetryRow(rows)
+			if err != nil {
+				return err
+			}
+			refused = yield(r)
+		}
+		if refused != nil {
+			return refused
+		}
+		return rows.Err()
+	})
+	if refused != nil {
+		return refused
 	}
-	return found, nil
+	return err
+}
+
+// retryRows runs f with the number of a job, where a large one is read in one go.
+func (s *Store) retryRows(ctx context.Context, id string, f func(tx pgx.Tx, job int64) error) error {
+	err := s.inSnapshot(ctx, "reading failed rows", func(tx pgx.Tx) error {
+		var job int64
+		var rows int
+		if err := tx.QueryRow(ctx, `SELECT id, rows FROM jobs WHERE ulid = $1`, id).Scan(&job, &rows); err != nil {
+			return err
+		}
+		if rows >= largeJob {
+			if _, err := tx.Exec(ctx, forResults); err != nil {
+				return err
+			}
+		}
+		return f(tx, job)
+	})
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+func scanRetryRow(rows pgx.Rows) (r RetryRow, err error) {
+	var expires *time.Time
+	err = rows.Scan(&r.Line, &r.RowID, &r.Change.Operation, &r.Change.Principal.Type, &r.Change.Principal.ID,
+		&r.Change.Resource.Type, &r.Change.Resource.ID, &r.Change.Terms.Role, &expires, &r.Reason, &r.Ticket, &r.Cells, &r.Unknown)
+	r.Change.Terms.ExpiresOn = undate(expires)
+	return r, err
 }

@@ -271,13 +271,16 @@ func TestRetryRowsAreTheFailedRetryableOnes(t *testing.T) {
 		{"one code", store.RetryFilter{All: true, Code: "never"}, []int{3}},
 		{"a code that is not retryable", store.RetryFilter{Code: "never"}, nil},
 	} {
-		rows, err := w.RetryRows(t.Context(), created.ID, tt.filter)
+		var lines []int
+		err := w.RetryRows(t.Context(), created.ID, tt.filter, func(r store.RetryRow) error {
+			lines = append(lines, r.Line)
+			return nil
+		})
 		if err != nil {
 			t.Fatalf("RetryRows: %v", err)
 		}
-		var lines []int
-		for _, r := range rows {
-			lines = append(lines, r.Line)
+		if n, err := w.CountRetryRows(t.Context(), created.ID, tt.filter); n != len(lines) || err != nil {
+			t.Errorf("%s: counted %d, %v", tt.name, n, err)
 		}
 		if diff := cmp.Diff(tt.want, lines); diff != "" {
 			t.Errorf("%s: lines (-want +got):\n%s", tt.name, diff)

@@ -13,6 +13,7 @@ type Stage string
 
 // The stages of a submission, in their order.
 const (
+	StageReading   Stage = "reading"   // counts rows; of a retry only
 	StageSplitting Stage = "splitting" // counts changes
 	StageWriting   Stage = "writing"   // counts rows
 	StageQueueing  Stage = "queueing"  // counts actions whose first tasks are queued
@@ -45,9 +46,10 @@ func plan(sub Submission) planned {
 	p.columns = sub.Rows.Columns()
 	p.rows = p.columns.Len
 	sub.tell(StageSplitting, Step{Total: p.open()})
-	p.tasks = split.New(p.columns.Changes, p.columns.Open)
+	p.tasks = split.Telling(p.columns.Changes, p.columns.Open, func(done int) {
+		sub.tell(StageSplitting, Step{Done: done, Total: p.open()})
+	})
 	p.tasks.GroupActions()
-	sub.tell(StageSplitting, Step{Done: p.open(), Total: p.open()})
 	return p
 }
 

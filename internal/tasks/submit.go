@@ -2,10 +2,7 @@ package tasks
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/usher-bi/usher/internal/access"
@@ -117,75 +114,4 @@ func (p Plan) Floor(rate func(access.Action) float64) time.Duration {
 		floor = max(floor, time.Duration(float64(calls)/rate(action)*float64(time.Second)))
 	}
 	return floor
-}
-
-// ErrNothingToRetry means that no failure of the job fits the request.
-var ErrNothingToRetry = errors.New("nothing to retry")
-
-// RetryRequest says which failures of which job to send again.
-type RetryRequest struct {
-	JobID       string
-	RequestedBy string
-	Reason      string
-	Token       string // by which the request came in, for the audit; "" for none
-	Filter      store.RetryFilter
-	Today       access.Date
-}
-
-// InvalidRow is a row that can no longer be sent, with the reasons.
-type InvalidRow struct {
-	store.Row
-
-	Problems []access.Problem
-}
-
-// RetryInvalidError says that rows which failed can no longer be sent as they
-// are: their expiry has passed, for example. Nothing was accepted.
-type RetryInvalidError struct{ Rows []InvalidRow }
-
-func (e *RetryInvalidError) Error() string {
-	return fmt.Sprintf("%d of the failed rows can no longer be sent as they are", len(e.Rows))
-}
-
-// Retry submits the selected failures of a job as a new job linked to it. They
-// keep their place in the order between jobs: what a newer job asked for
-// meanwhile wins. Asking twice gives the same job.
-func (s *Submitter) Retry(ctx context.Context, r RetryRequest) (Submitted, error) {
-	parent, err := s.store.Job(ctx, r.JobID)
-	if err != nil {
-		return Submitted{}, err
-	}
-	header, err := s.store.Header(ctx, r.JobID)
-	if err != nil {
-		return Submitted{}, err
-	}
-	rows, err := s.store.RetryRows(ctx, r.JobID, r.Filter)
-	if err != nil {
-		return Submitted{}, err
-	}
-	if len(rows) == 0 {
-		return Submitted{}, ErrNothingToRetry
-	}
-	sub := Submission{
-		Source: parent.Source, RequestedBy: r.RequestedBy, Reason: r.Reason, Lane: parent.Lane, ParentID: parent.ID, Retry: true, UpdateRole: parent.UpdateRole, Token: r.Token,
-		Header: header, Input: store.Input{SHA256: parent.Input.SHA256, Encoding: parent.Input.Encoding, Delimiter: parent.Input.Delimiter},
-	}
-	hash := sha256.New()
-	fmt.Fprintf(hash, "retry of %s\n", parent.ID)
-	var invalid []InvalidRow
-	again := make(RowList, 0, len(rows))
-	for _, row := range rows {
-		problems := row.Change.Problems(r.Today)
-		if problems != nil && row.Change.Operation != access.Read { // a read is never a row of an input
-			invalid = append(invalid, InvalidRow{Row: row.Row, Problems: problems})
-		}
-		fmt.Fprintln(hash, row.Line)
-		again = append(again, SubmittedRow{Row: row.Row, Unsure: row.Unknown})
-	}
-	if invalid != nil {
-		return Submitted{}, &RetryInvalidError{Rows: invalid}
-	}
-	sub.Rows, sub.Input.Rows = again, len(rows)
-	sub.Fingerprint = hex.EncodeToString(hash.Sum(nil))
-	return s.Submit(ctx, sub)
 }

@@ -438,10 +438,27 @@ func TestRetryIsALinkedJobOfTheRetryableFailures(t *testing.T) {
 		t.Fatalf("counts = %+v, want 2 failed", job.Counts)
 	}
 	w.sandbox.ClearFaults()
-	request := tasks.RetryRequest{JobID: id, RequestedBy: "tester", Today: access.Date{Year: 2026, Month: time.November, Day: 22}}
+	var stages []tasks.Stage
+	last := map[tasks.Stage]tasks.Step{}
+	request := tasks.RetryRequest{
+		JobID: id, RequestedBy: "tester", Today: access.Date{Year: 2026, Month: time.November, Day: 22},
+		Progress: func(stage tasks.Stage, step tasks.Step) {
+			if last[stage] = step; len(stages) == 0 || stages[len(stages)-1] != stage {
+				stages = append(stages, stage)
+			}
+		},
+	}
 	retried, err := w.submitter.Retry(t.Context(), request)
 	if err != nil {
 		t.Fatalf("Retry: %v", err)
+	}
+	if want := []tasks.Stage{tasks.StageReading, tasks.StageSplitting, tasks.StageWriting, tasks.StageQueueing}; !slices.Equal(stages, want) {
+		t.Errorf("stages %v, want %v", stages, want)
+	}
+	for _, stage := range stages[:3] {
+		if got, want := last[stage], (tasks.Step{Done: 1, Total: 1}); got != want {
+			t.Errorf("%s ends with %+v, want %+v", stage, got, want)
+		}
 	}
 	job := w.finish(t, retried.JobID)
 	if job.ParentID == nil || *job.ParentID != id || job.Counts.Total != 1 || job.Outcome != store.OutcomeSucceeded {
@@ -452,7 +469,7 @@ func TestRetryIsALinkedJobOfTheRetryableFailures(t *testing.T) {
 	}
 	request.Today = access.Date{Year: 2100, Month: time.January, Day: 1}
 	var invalid *tasks.RetryInvalidError
-	if _, err := w.submitter.Retry(t.Context(), request); !errors.As(err, &invalid) || len(invalid.Rows) != 1 {
+	if _, err := w.submitter.Retry(t.Context(), request); !errors.As(err, &invalid) || len(invalid.Rows) != 1 || invalid.Total != 1 {
 		t.Errorf("retrying after the expiry = %v, want the row that can no longer be sent", err)
 	}
 	w.wantGranted(t, changes[:4])
