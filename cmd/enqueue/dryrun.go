@@ -81,7 +81,10 @@ type forecast struct {
 
 // forecast plans a submission with what the servers tell.
 func (a *app) forecast(ctx context.Context, cfg config.Config, sub tasks.Submission) forecast {
+	shown := a.newStages()
+	sub.Progress = shown.submitting
 	plan := tasks.PlanOf(sub)
+	shown.close()
 	f := forecast{Plan: plan, foresight: a.foresee(ctx, cfg, sub, plan), lane: sub.Lane}
 	f.rate = func(action access.Action) config.Rate { return cmp.Or(f.set[action], cfg.RateOf(string(action))) }
 	f.floor = plan.Floor(func(action access.Action) float64 { return float64(f.rate(action)) })

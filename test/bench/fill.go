@@ -35,15 +35,15 @@ var fillJob = []string{
 	       (SELECT array_agg(` + filledUser + `) FROM generate_series((t - 1) * $2::int + 1, t * $2::int) n), ARRAY['qa_resource:q' || $1 || '-' || t - 1], '', date '2099-12-31'
 	FROM generate_series(1, $3::int) t WHERE $4::int >= 0`,
 
-	`UPDATE tasks SET state = 'done', generation = 1, attempts = 1, claim_token = no, finished_at = now(), request_id = gen_random_uuid()
+	`UPDATE tasks SET state = 'done', generation = 1, attempts = 1, claim_token = no, finished_at = now(), request_id = ` + filledRequest + `
 	WHERE job_id = $1 AND no <= $4::int AND $2::int + $3::int > 0`,
 
 	`INSERT INTO calls (job_id, task_no, generation, action, cells, worker)
 	SELECT $1::bigint, t, 1, 'SmartqAuthorize', $2::int, 'worker-host-0123456789abcdef' FROM generate_series(1, least($3::int, $4::int)) t`,
 
 	`INSERT INTO answers (job_id, call_id, class, http_status, request_id, took)
-	SELECT job_id, id, CASE WHEN $2::int >= 50 OR task_no % 50 = 0 THEN 'partial' ELSE 'ok' END, 200, gen_random_uuid(), interval '0.2 s'
-	FROM calls WHERE job_id = $1 AND $3::int + $4::int >= 0`,
+	SELECT job_id, id, CASE WHEN $2::int >= 50 OR no % 50 = 0 THEN 'partial' ELSE 'ok' END, 200, ` + filledRequest + `, interval '0.2 s'
+	FROM (SELECT job_id, id, task_no AS no FROM calls) c WHERE job_id = $1 AND $3::int + $4::int >= 0`,
 
 	`INSERT INTO exceptions (job_id, change_no, task_no, status, code, message, retryable, api_code, request_id)
 	SELECT $1::bigint, n, (n - 1) / $2::int + 1, 'failed', 'user_not_in_organization', 'The user is not in the organization.', false,
@@ -51,7 +51,10 @@ var fillJob = []string{
 	FROM generate_series(50, $2::int * least($3::int, $4::int), 50) n`,
 }
 
-const filledUser = `substr(md5($1::bigint || '-' || n), 1, 16)`
+const (
+	filledUser    = `substr(md5($1::bigint || '-' || n), 1, 16)`
+	filledRequest = `md5(job_id || '-' || no)::uuid` // of the task, and of the answer that ended it
+)
 
 const fillJobRow = `
 INSERT INTO jobs (ulid, source, requested_by, lane, idempotency_key, fingerprint, rows, header, next_task, status, started_at, finished_at)
@@ -97,9 +100,12 @@ func fillSmall(ctx context.Context, conn *pgx.Conn, n int) error {
 			SELECT id, 1, 1, 2, 'line-2', 'revoke', 'user', 'u' || id, 'qa_resource', 'q', '', '', '' FROM job
 		), call AS (
 			INSERT INTO calls (job_id, task_no, generation, action, cells, worker) SELECT id, 1, 1, 'SmartqAuthorize', 1, 'worker' FROM job
+			RETURNING job_id, id
+		), answer AS (
+			INSERT INTO answers (job_id, call_id, class, http_status, request_id, took) SELECT job_id, id, 'ok', 200, 'request', '0.2 s' FROM call
 		)
-		INSERT INTO tasks (job_id, no, root_no, first_change, last_change, action, operation, principal_type, principals, resources, role, state, finished_at)
-		SELECT id, 1, 1, 1, 1, 'SmartqAuthorize', 'revoke', 'user', ARRAY['u' || id], '{qa_resource:q}', '', 'done', now() FROM job`, n)
+		INSERT INTO tasks (job_id, no, root_no, first_change, last_change, action, operation, principal_type, principals, resources, role, state, finished_at, request_id)
+		SELECT id, 1, 1, 1, 1, 'SmartqAuthorize', 'revoke', 'user', ARRAY['u' || id], '{qa_resource:q}', '', 'done', now(), 'request' FROM job`, n)
 	return err
 }
 
