@@ -16,8 +16,9 @@ import (
 // Options adjusts a Runner. The zero value works.
 type Options struct {
 	Sender   SenderOptions
-	Interval time.Duration // between two looks; 0 means 2s
-	Lease    time.Duration // what is not recorded by then is sent again; 0 means a minute
+	Interval time.Duration   // between two looks; 0 means 2s
+	Lease    time.Duration   // what is not recorded by then is sent again; 0 means a minute
+	Pauses   []time.Duration // after each failure but the last, give or take a tenth; nil means 5s to a day, three days in all
 	Log      zerolog.Logger
 }
 
@@ -26,9 +27,11 @@ const (
 	beside = 16  // messages to one webhook at once
 )
 
-// delays are the waits after failures: three days from the first to the last.
-var delays = []time.Duration{
-	5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour, 10 * time.Hour, 14 * time.Hour, 16 * time.Hour, 24 * time.Hour,
+// pauses are those after failures: three days from the first to the last.
+func pauses() []time.Duration {
+	return []time.Duration{
+		5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour, 10 * time.Hour, 14 * time.Hour, 16 * time.Hour, 24 * time.Hour,
+	}
 }
 
 // Runner finds out what webhooks are to be told, and tells them, beside others
@@ -52,6 +55,9 @@ func NewRunner(st *store.Store, o Options) *Runner {
 	}
 	if o.Lease <= 0 {
 		o.Lease = time.Minute
+	}
+	if o.Pauses == nil {
+		o.Pauses = pauses()
 	}
 	return &Runner{store: st, options: o, sender: NewSender(o.Sender), busy: map[int64]bool{}}
 }
@@ -171,7 +177,7 @@ func (r *Runner) deliver(ctx context.Context, d store.Delivery) {
 		log.Debug().Int("status", status).Msg("a webhook was told")
 		err = r.store.RecordDelivered(ctx, d, status)
 	} else {
-		u := store.Undelivered{Status: status, Problem: problem.Error(), RetryIn: retryIn(d.Attempt), Gone: status == http.StatusGone}
+		u := store.Undelivered{Status: status, Problem: problem.Error(), RetryIn: r.retryIn(d.Attempt), Gone: status == http.StatusGone}
 		log.Warn().Str("problem", u.Problem).Dur("retry_in", u.RetryIn).Bool("disabled", u.Gone).Msg("a webhook was not told")
 		err = r.store.RecordUndelivered(ctx, d, u)
 	}
@@ -185,10 +191,10 @@ const recordFor = 5 * time.Second
 
 // retryIn is the wait after a failed attempt, give or take a tenth so that what
 // failed together does not come back together; 0 after the last one.
-func retryIn(attempt int) time.Duration {
-	if attempt > len(delays) {
+func (r *Runner) retryIn(attempt int) time.Duration {
+	if attempt > len(r.options.Pauses) {
 		return 0
 	}
-	d := delays[attempt-1]
+	d := r.options.Pauses[attempt-1]
 	return d + time.Duration((rand.Float64()-0.5)*0.2*float64(d))
 }

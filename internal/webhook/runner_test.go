@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -103,13 +104,7 @@ func TestFailuresAreRepeatedUntilDelivered(t *testing.T) {
 		}
 	})
 	w.end(t, w.submit(t, "hr", "k"))
-	w.run(t)
-	for n, wait := range []string{"interval '5 s'", "interval '5 min'"} {
-		h.want(t, n+1)
-		w.becomes(t, `last_status = 500 AND last_error = 'answered 500' AND
-			due_at BETWEEN last_at + 0.9 * `+wait+` AND last_at + 1.1 * `+wait)
-		w.exec(t, `UPDATE webhook_deliveries SET last_status = 0, due_at = now()`)
-	}
+	w.run(t, time.Millisecond, time.Millisecond)
 	got := h.want(t, 3)
 	w.becomes(t, `delivered_at IS NOT NULL AND last_status = 200 AND attempts = 3`)
 	if got[0].id == "" || got[1] != got[0] || got[2] != got[0] {

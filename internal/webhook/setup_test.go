@@ -96,10 +96,10 @@ func (w world) end(t *testing.T, job store.Created) {
 }
 
 // run has a runner run until stop, which waits for it.
-func (w world) run(t *testing.T) (stop func()) {
+func (w world) run(t *testing.T, pauses ...time.Duration) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	r := webhook.NewRunner(w.Store, webhook.Options{Interval: 10 * time.Millisecond, Log: testenv.Logger(t)})
+	r := webhook.NewRunner(w.Store, webhook.Options{Interval: 10 * time.Millisecond, Pauses: pauses, Log: testenv.Logger(t)})
 	var running sync.WaitGroup
 	running.Go(func() {
 		if err := r.Run(ctx); err != nil && ctx.Err() == nil {
