@@ -95,6 +95,35 @@ func TestComposeKeepsDataInNamedVolumes(t *testing.T) {
 	}
 }
 
+// Schedules move files, so the worker needs a folder that it may write to.
+func TestComposeGivesTheWorkerAnInbox(t *testing.T) {
+	t.Parallel()
+
+	for named, want := range map[string]types.ServiceVolumeConfig{
+		"":             {Type: types.VolumeTypeVolume, Source: "inbox", Target: "/inbox"},
+		"/srv/hr/drop": {Type: types.VolumeTypeBind, Source: "/srv/hr/drop", Target: "/inbox"},
+	} {
+		project, err := load(t, append([]string{"USHER_INBOX=" + named}, passwords...), "docker-compose.yml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		worker := project.Services["worker"]
+		if len(worker.Volumes) != 1 {
+			t.Fatalf("the worker has mounts %v", worker.Volumes)
+		}
+		v := worker.Volumes[0]
+		if got := (types.ServiceVolumeConfig{Type: v.Type, Source: v.Source, Target: v.Target, ReadOnly: v.ReadOnly}); !cmp.Equal(want, got) {
+			t.Errorf("USHER_INBOX=%s mounts %+v, want %+v", named, got, want)
+		}
+		if inbox := worker.Environment["WORKER_INBOX"]; inbox == nil || *inbox != want.Target {
+			t.Errorf("WORKER_INBOX is %v, want %s", inbox, want.Target)
+		}
+		if _, declared := project.Volumes["inbox"]; !declared {
+			t.Error("the volume is not declared")
+		}
+	}
+}
+
 func TestComposeWorkerWaitsAndDrains(t *testing.T) {
 	t.Parallel()
 
@@ -292,8 +321,12 @@ func TestImageIsNotRoot(t *testing.T) {
 	}
 	stages := strings.Split(string(text), "\nFROM ")
 	last := stages[len(stages)-1]
-	if !regexp.MustCompile(`(?m)^USER [1-9][0-9]*:[1-9][0-9]*$`).MatchString(last) {
-		t.Errorf("the image runs as root:\n%s", last)
+	user := regexp.MustCompile(`(?m)^USER ([1-9][0-9]*:[1-9][0-9]*)$`).FindStringSubmatch(last)
+	if user == nil {
+		t.Fatalf("the image runs as root:\n%s", last)
+	}
+	if inbox := "--chown=" + user[1] + " /inbox /inbox"; !strings.Contains(last, inbox) {
+		t.Errorf("an empty volume at /inbox belongs to root: no %q in\n%s", inbox, last)
 	}
 }
 
@@ -301,7 +334,7 @@ func TestEnvExampleIsComplete(t *testing.T) {
 	t.Parallel()
 
 	got := example(t, false)
-	for _, set := range passwords { // of docker-compose.yml alone
+	for _, set := range append(passwords[:len(passwords):len(passwords)], "USHER_INBOX=") { // of docker-compose.yml alone
 		name, _, _ := strings.Cut(set, "=")
 		if _, ok := got[name]; !ok {
 			t.Errorf("%s is not in .env.example", name)
