@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"net"
 	"os"
@@ -44,7 +43,7 @@ needs a token: see "enqueue token add". /openapi.json describes the requests, an
 docs/http.md shows them; /healthz, /readyz and /metrics need no token.
 
 It listens on ENQUEUE_LISTEN, with TLS where ENQUEUE_TLS_CERT and ENQUEUE_TLS_KEY
-name files. While Postgres or Redis is away it answers 503, and nothing is
+name files; when these are replaced, the new certificate is used at once. While Postgres or Redis is away it answers 503, and nothing is
 accepted. On SIGTERM it lets requests under way finish, within ENQUEUE_DRAIN.`,
 		Example: `  enqueue token add hr-feed --source hr
   enqueue serve`,
@@ -59,8 +58,9 @@ func (a *app) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	log := a.newLogger(cfg)
 	at := serve.Listening{Address: cfg.EnqueueListen, Drain: cfg.ServeDrain}
-	if at.Cert, err = certificate(cfg); err != nil {
+	if at.Cert, err = certificate(cfg, log); err != nil {
 		return err
 	}
 	st, err := store.New(ctx, cfg.DatabaseURL.Reveal(), store.Options{MaxConns: serveConns, Silence: serveSilence})
@@ -75,7 +75,6 @@ func (a *app) serve(ctx context.Context) error {
 	defer done()
 	resolver, disconnect := a.resolver(cfg, st, look.Redis)
 	defer disconnect()
-	log := a.newLogger(cfg)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	server := serve.New(serve.Options{
@@ -107,12 +106,12 @@ func tellListening(log zerolog.Logger, addr net.Addr, at serve.Listening) {
 
 // certificate reads the certificate that the environment names; nil if it names
 // none.
-func certificate(cfg config.Config) (*tls.Certificate, error) {
+func certificate(cfg config.Config, log zerolog.Logger) (*serve.Certificate, error) {
 	if cfg.TLSCert == "" {
 		return nil, nil //nolint:nilnil // none is named
 	}
-	cert, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
-	return &cert, config.Blame("ENQUEUE_TLS_CERT", err)
+	cert, err := serve.OpenCertificate(serve.CertificateFiles{Cert: cfg.TLSCert, Key: cfg.TLSKey}, log)
+	return cert, config.Blame("ENQUEUE_TLS_CERT", err)
 }
 
 // newLogger writes JSON, or readable lines to a terminal.

@@ -13,8 +13,8 @@ import (
 // Listening says where and how a server listens.
 type Listening struct {
 	Address string
-	Cert    *tls.Certificate // nil: without TLS, behind a proxy or on loopback
-	Drain   time.Duration    // on the end of the context, requests under way may finish within that
+	Cert    *Certificate  // nil: without TLS, behind a proxy or on loopback
+	Drain   time.Duration // on the end of the context, requests under way may finish within that
 }
 
 // Run listens until ctx is done, and then lets requests under way finish. Up is
@@ -38,7 +38,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, at Listening) error 
 	}
 	serve := func() error { return server.Serve(l) }
 	if at.Cert != nil {
-		server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*at.Cert}}
+		server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: at.Cert.get}
 		serve = func() error { return server.ServeTLS(l, "", "") }
 	}
 	ended := make(chan error, 1)
