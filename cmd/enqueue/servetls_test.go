@@ -87,8 +87,16 @@ func serveTLS(t *testing.T, pair pemPair) secured {
 	return s
 }
 
+// served is an answer.
+type served struct {
+	version uint16 // of TLS
+	proto   int    // of HTTP
+	status  int
+	body    string
+}
+
 // get asks as a client that trusts one certificate and speaks TLS up to most.
-func (s secured) get(pair pemPair, most uint16) (resp *http.Response, body string, err error) {
+func (s secured) get(pair pemPair, most uint16) (served, error) {
 	s.t.Helper()
 	trusted := x509.NewCertPool()
 	trusted.AppendCertsFromPEM([]byte(pair.cert))
@@ -101,12 +109,13 @@ func (s secured) get(pair pemPair, most uint16) (resp *http.Response, body strin
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if resp, err = (&http.Client{Transport: transport}).Do(r); err != nil {
-		return nil, "", err
+	resp, err := (&http.Client{Transport: transport}).Do(r)
+	if err != nil {
+		return served{}, err
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	return resp, string(text), err
+	body, err := io.ReadAll(resp.Body)
+	return served{version: resp.TLS.Version, proto: resp.ProtoMajor, status: resp.StatusCode, body: string(body)}, err
 }
 
 func TestServeTLS(t *testing.T) {
@@ -115,18 +124,18 @@ func TestServeTLS(t *testing.T) {
 	first := newPair(t, 1)
 	s := serveTLS(t, first)
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-		resp, body, err := s.get(first, version)
+		got, err := s.get(first, version)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if resp.TLS.Version != version || resp.ProtoMajor != 2 || resp.StatusCode != http.StatusUnauthorized || !strings.Contains(body, "token_missing") {
-			t.Errorf("%s, %s: %s\n%s", tls.VersionName(resp.TLS.Version), resp.Proto, resp.Status, body)
+		if got.version != version || got.proto != 2 || got.status != http.StatusUnauthorized || !strings.Contains(got.body, "token_missing") {
+			t.Errorf("%s: %+v", tls.VersionName(version), got)
 		}
 	}
-	if _, _, err := s.get(first, tls.VersionTLS11); err == nil || !strings.Contains(err.Error(), "protocol version not supported") {
+	if _, err := s.get(first, tls.VersionTLS11); err == nil || !strings.Contains(err.Error(), "protocol version not supported") {
 		t.Errorf("TLS 1.1: %v, want it refused", err)
 	}
-	if _, _, err := s.get(newPair(t, 2), tls.VersionTLS13); err == nil {
+	if _, err := s.get(newPair(t, 2), tls.VersionTLS13); err == nil {
 		t.Error("a client that does not trust the certificate is served")
 	}
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.addr+"/v1/jobs", nil)
@@ -152,14 +161,14 @@ func TestServeTakesANewCertificate(t *testing.T) {
 	s := serveTLS(t, first)
 	write(t, s.certAt, second.cert)
 	testenv.Eventually(t, "it is seen that the files do not fit together", func() bool {
-		if _, _, err := s.get(first, tls.VersionTLS13); err != nil {
+		if _, err := s.get(first, tls.VersionTLS13); err != nil {
 			t.Fatalf("between the two files: %v", err)
 		}
 		return strings.Contains(s.log.String(), "the one before stays in use")
 	})
 	write(t, s.keyAt, second.key)
 	testenv.Eventually(t, "the new certificate is used", func() bool {
-		_, _, err := s.get(second, tls.VersionTLS13)
+		_, err := s.get(second, tls.VersionTLS13)
 		return err == nil
 	})
 	if said := strings.Count(s.log.String(), "the one before stays in use"); said != 1 {

@@ -78,10 +78,10 @@ func (c *Certificate) read() error {
 		return fmt.Errorf("reading the certificate: %w", err)
 	}
 	c.cert, c.key, c.current = cert, key, &pair
-	line := c.log.Info()
+	level := zerolog.InfoLevel
 	if time.Now().After(pair.Leaf.NotAfter) {
-		line = c.log.Warn()
+		level = zerolog.WarnLevel
 	}
-	line.Time("not_after", pair.Leaf.NotAfter).Msg("a certificate is in use")
+	c.log.WithLevel(level).Time("not_after", pair.Leaf.NotAfter).Msg("a certificate is in use")
 	return nil
 }
