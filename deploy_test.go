@@ -334,7 +334,7 @@ func TestEnvExampleIsComplete(t *testing.T) {
 	t.Parallel()
 
 	got := example(t, false)
-	for _, set := range append(passwords[:len(passwords):len(passwords)], "USHER_INBOX=") { // of docker-compose.yml alone
+	for _, set := range append(slices.Clone(passwords), "USHER_INBOX=") { // of docker-compose.yml alone
 		name, _, _ := strings.Cut(set, "=")
 		if _, ok := got[name]; !ok {
 			t.Errorf("%s is not in .env.example", name)
