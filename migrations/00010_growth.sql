@@ -185,3 +185,69 @@ ALTER TABLE tasks DROP COLUMN early;
 ALTER TABLE jobs DROP COLUMN withdrawn_rows, DROP COLUMN cut_tasks;
 DROP TABLE sealed_counts;
 DROP VIEW counted;
+
+-- New partitions are laid out as they were before.
+-- +goose StatementBegin
+CREATE OR REPLACE FUNCTION make_partition(whole text, part text, bounds text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)%s', part, whole, CASE whole WHEN 'tasks' THEN ' WITH (fillfactor = 70)' ELSE '' END);
+    IF EXISTS (SELECT FROM pg_trigger WHERE tgrelid = whole::regclass AND tgname = 'append_only') THEN
+        EXECUTE format('CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON %I FOR EACH STATEMENT EXECUTE FUNCTION refuse_rewriting()', part);
+    END IF;
+    EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I %s', whole, part, bounds);
+END
+$$;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE OR REPLACE FUNCTION make_partitions(first integer DEFAULT month_of(clock_timestamp())) RETURNS integer LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    made     integer := 0;
+    oldest   text;
+    suffix   text;
+    whole    text;
+    patience text := current_setting('lock_timeout');
+BEGIN
+    PERFORM pg_advisory_xact_lock(7201884416);
+    SELECT min(substr(c.relname, 7)) INTO oldest
+    FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+    WHERE i.inhparent = 'audit'::regclass AND c.relname ~ '^audit_\d';
+    FOR month IN first .. first + 3 LOOP
+        suffix := to_char(month_start(month) AT TIME ZONE 'UTC', 'YYYY_MM');
+        CONTINUE WHEN suffix < oldest;
+        FOREACH whole IN ARRAY ARRAY['changes', 'tasks', 'exceptions', 'settlements', 'calls', 'answers', 'shared_works', 'verifications'] LOOP
+            IF to_regclass(whole || '_' || suffix) IS NULL THEN
+                PERFORM make_partition(whole, whole || '_' || suffix,
+                    format('FOR VALUES FROM (%s) TO (%s)', month::bigint << 36, (month + 1)::bigint << 36));
+                made := made + 1;
+            END IF;
+        END LOOP;
+        IF to_regclass('audit_' || suffix) IS NULL THEN
+            BEGIN
+                PERFORM set_config('lock_timeout', '2s', true);
+                PERFORM make_partition('audit', 'audit_' || suffix,
+                    format('FOR VALUES FROM (%L) TO (%L)', month_start(month), month_start(month + 1)));
+                PERFORM set_config('lock_timeout', patience, true);
+                made := made + 1;
+            EXCEPTION
+                WHEN check_violation THEN NULL; -- audit_default holds rows of this month, and keeps it
+                WHEN lock_not_available THEN NULL; -- somebody reads audit_default; another round makes it
+            END;
+        END IF;
+    END LOOP;
+    RETURN made;
+END
+$$;
+-- +goose StatementEnd
+-- +goose StatementBegin
+DO $$
+DECLARE
+    part regclass;
+BEGIN
+    FOR part IN SELECT inhrelid FROM pg_inherits WHERE inhparent = 'tasks'::regclass LOOP
+        EXECUTE format('ALTER TABLE %s RESET (toast_tuple_target)', part);
+    END LOOP;
+    EXECUTE format('ALTER FUNCTION make_partition(text, text, text) SET search_path = %I, pg_temp', current_schema());
+    EXECUTE format('ALTER FUNCTION make_partitions(integer) SET search_path = %I, pg_temp', current_schema());
+END
+$$;
+-- +goose StatementEnd
