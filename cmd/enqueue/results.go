@@ -77,7 +77,7 @@ func (a *app) results(ctx context.Context, r resultsRequest) error {
 }
 
 // byteOrderMark makes Excel read a CSV file as UTF-8.
-const byteOrderMark = "\ufeff"
+const byteOrderMark = view.ByteOrderMark
 
 // resultsFile writes a file that is there whole or not at all, a workbook if its
 // name says so.

@@ -123,7 +123,7 @@ func (a *app) printSchedules(all []scheduleView) error {
 	for _, v := range all {
 		last, state := "-", "-"
 		if v.LastRun != nil {
-			last, state = v.local(v.LastRun.Slot), string(v.LastRun.State)
+			last, state = v.local(v.LastRun.Slot), stateOf(*v.LastRun)
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", v.Name, printable(v.what()), v.Cron, last, state, v.nextText())
 	}

@@ -47,13 +47,18 @@ func (a *app) scheduleAddCommand() *cobra.Command {
 		Long: `Adds a schedule, from its next slot on. What a slot does:
 
   --file PATH          submits that file
-  --folder DIR         submits each file there (.csv, .tsv, .txt), a job each
+  --folder DIR         submits each file there (.csv, .tsv, .txt, .xlsx), a job each
   --desired FILE       takes the file as the full list of who should have what, and
                        submits the difference to what is in force: it grants what is
                        missing or has other terms, and revokes what this source
                        granted and the list does not hold
   --renew-within DAYS  extends what this source granted and what ends within so many
                        days, for as long as it was granted or for --expires-in
+
+Files are what "enqueue csv" takes: CSV, or an Excel workbook. One bad row rejects
+a file; with --skip-invalid the good rows of --file and --folder are submitted, and
+the bad ones recorded as failures. In a full list a bad row stays an error: what it
+asks for would be revoked.
 
 Paths are below WORKER_INBOX of the workers. A file is picked up when it is complete:
 when NAME.done was written beside it, or with --complete rename as soon as it has
@@ -63,7 +68,7 @@ A job is held, until "enqueue release", if it revokes more than is allowed, or i
 its file has lost a third of its rows, or is no newer than the one before. A file
 that is not there within --file-within of its slot is missing.`,
 		Example: `  enqueue schedule add leavers --cron "0 2 * * *" --timezone Asia/Shanghai --file hr/leavers.csv
-  enqueue schedule add inbox --cron "*/10 * * * *" --folder hr/in --complete rename --overlap queue
+  enqueue schedule add inbox --cron "*/10 * * * *" --folder hr/in --complete rename --overlap queue --skip-invalid
   enqueue schedule add access --cron "30 2 * * *" --desired hr/access.csv --source hr-nightly
   enqueue schedule add renewals --cron "0 3 * * *" --renew-within 3d --source hr-nightly --expires-in 90d`,
 		Args:              oneArg("the schedule"),
@@ -89,6 +94,8 @@ func (s *scheduling) register(cmd *cobra.Command) {
 	flags.Var(&s.renew, "renew-within", "extend what ends within so many `DAYS`: 3d")
 	flags.Var(&s.expiry, "expires-in", "last `DAY` of what is renewed, and of grants of a file that name none, as days from then: 90d")
 	flags.Var(wordFlag[store.CompleteBy]{&n.CompleteBy, completes}, "complete", "how one knows that a file is complete, `HOW`: "+join(completes))
+	flags.StringVar(&n.Sheet, "sheet", "", "`NAME` of the sheet of a workbook to read (default: the first that is not hidden)")
+	flags.BoolVar(&n.SkipInvalid, "skip-invalid", false, "submit the good rows of a file and record the bad ones as failures")
 	flags.DurationVar(&n.FileWithin, "file-within", n.FileWithin, "how long after its slot a file may come")
 	flags.Var(wordFlag[store.CatchUp]{&n.CatchUp, catchUps}, "catch-up", "what to do of slots that nobody was there for, `WHAT`: "+join(catchUps))
 	flags.Var(wordFlag[store.Overlap]{&n.Overlap, overlaps}, "overlap", "what to do while jobs of the slot before are open, `WHAT`: "+join(overlaps))
@@ -154,7 +161,7 @@ func (s *scheduling) resolve() (store.Schedule, error) {
 		return n, errors.New("say with --source whose grants are renewed")
 	}
 	n.Source = cmp.Or(n.Source, n.Name)
-	if err := errors.Join(checkTexts(n.Source, n.RequestedBy, n.Reason, n.Path), checkOrder(store.Order{Actor: n.RequestedBy})); err != nil {
+	if err := errors.Join(checkTexts(n.Source, n.RequestedBy, n.Reason, n.Path, n.Sheet), checkOrder(store.Order{Actor: n.RequestedBy})); err != nil {
 		return n, err
 	}
 	if n.FileWithin < 0 {
@@ -193,10 +200,16 @@ func (s *scheduling) kind(n *store.Schedule) error {
 	if n.Kind == store.DesiredSchedule && s.expiry.days > 0 {
 		return errors.New("--expires-in would grant everything anew each day; name the expiry in the file")
 	}
-	if n.Kind == store.RenewSchedule {
-		return nil
+	if n.Kind == store.DesiredSchedule && n.SkipInvalid {
+		return errors.New("--skip-invalid would revoke what the bad rows of a full list ask for; without it such a list is rejected")
 	}
-	return inboxPath(n)
+	if n.Kind != store.RenewSchedule {
+		return inboxPath(n)
+	}
+	if n.SkipInvalid || n.Sheet != "" {
+		return errors.New("--skip-invalid and --sheet say how to read a file, and --renew-within reads none")
+	}
+	return nil
 }
 
 // inboxPath judges a path, which names something below the inbox of workers.

@@ -20,6 +20,12 @@ func (v scheduleView) write(out io.Writer) {
 	row("slots", "that were missed: %s; while jobs are open: %s", v.CatchUp, v.Overlap)
 	if v.Kind != store.RenewSchedule {
 		row("file", "complete by %s, within %s of the slot", v.CompleteBy, v.FileWithin)
+		if v.Sheet != "" {
+			row("sheet", "%s", printable(v.Sheet))
+		}
+		if v.SkipInvalid {
+			row("bad rows", "are recorded as failures; the others are submitted")
+		}
 	}
 	row("jobs", "source %s, requested by %s, lane %s", printable(v.Source), printable(v.RequestedBy), v.Lane)
 	if v.Reason != "" {
@@ -66,15 +72,23 @@ func writeRuns(out io.Writer, v scheduleView, held []string) {
 			slot += " (asked for)"
 		}
 		if len(r.Inputs) == 0 {
-			fmt.Fprintf(w, "%s\t%s\t%d\t-\t-\t-\t%s\n", slot, r.State, r.Missed, printable(r.Why))
+			fmt.Fprintf(w, "%s\t%s\t%d\t-\t-\t-\t%s\n", slot, stateOf(r), r.Missed, printable(r.Why))
 		}
 		for _, in := range r.Inputs {
 			why := in.Why
 			if slices.Contains(held, in.Job) {
 				why = "held by a guard"
 			}
-			fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\t%s\n", slot, r.State, r.Missed, dashed(printable(in.File)), commas(in.Rows), dashed(in.Job), printable(why))
+			fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\t%s\n", slot, stateOf(r), r.Missed, dashed(printable(in.File)), commas(in.Rows), dashed(in.Job), printable(why))
 		}
 	}
 	_ = w.Flush() // out is memory
+}
+
+// stateOf says how a run stands, and of one that is done whether all of it was.
+func stateOf(r store.Run) string {
+	if r.State == store.RunDone && !r.Succeeded {
+		return "done, not all"
+	}
+	return string(r.State)
 }

@@ -73,7 +73,8 @@ func (b inbox) complete() (files []store.RunInput, why string, err error) {
 	return files, why, nil
 }
 
-// names lists what looks like a file of rows.
+// names lists what looks like a file of rows. What begins with a dot or with ~$ is
+// another program's, such as the mark of a workbook that somebody has open.
 func (b inbox) names() ([]string, error) {
 	d, err := b.root.Open(b.dir())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -88,7 +89,8 @@ func (b inbox) names() ([]string, error) {
 		return nil, err
 	}
 	names := slices.DeleteFunc(all, func(name string) bool {
-		return strings.HasPrefix(name, ".") || !slices.Contains([]string{".csv", ".tsv", ".txt"}, strings.ToLower(path.Ext(name)))
+		return strings.HasPrefix(name, ".") || strings.HasPrefix(name, "~$") ||
+			!slices.Contains([]string{".csv", ".tsv", ".txt", ".xlsx"}, strings.ToLower(path.Ext(name)))
 	})
 	slices.Sort(names)
 	return names, nil

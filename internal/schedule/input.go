@@ -105,11 +105,7 @@ func (w *work) read(ctx context.Context, in *store.RunInput) (*intake.Batch, err
 		return nil, err
 	}
 	defer f.Close()
-	o := intake.Options{Today: w.today(), DefaultExpiryDays: w.run.Of.ExpiryDays}
-	if w.run.Of.Kind == store.DesiredSchedule { // what has ended is no longer desired
-		o = intake.Options{}
-	}
-	batch, err := intake.ReadCSV(f, o)
+	batch, err := intake.Read(f, w.reading(in.File))
 	if bad, ok := errors.AsType[*intake.FileError](err); ok {
 		return nil, w.reject(in, bad.Message, []intake.RowError{{Code: bad.Code, Message: bad.Message}})
 	}
@@ -120,10 +116,28 @@ func (w *work) read(ctx context.Context, in *store.RunInput) (*intake.Batch, err
 		return nil, err
 	}
 	in.SHA256, in.Rows = batch.SHA256, batch.Total()
-	if len(batch.Errors) > 0 {
-		return nil, w.reject(in, fmt.Sprintf("%s: %d of its %d rows are invalid", in.File, len(batch.Invalid), batch.Total()), batch.Errors)
+	if len(batch.Errors) == 0 {
+		return batch, nil
 	}
+	why := fmt.Sprintf("%s: %d of its %d rows are invalid", in.File, len(batch.Invalid), batch.Total())
+	if !w.run.Of.SkipInvalid || batch.Len() == 0 {
+		return nil, w.reject(in, why, batch.Errors)
+	}
+	in.Why = why + "; they are recorded as failures and not sent"
 	return batch, nil
+}
+
+// reading is how a file is read. Of those of a folder, only workbooks have sheets.
+func (w *work) reading(file string) intake.Options {
+	s := w.run.Of
+	o := intake.Options{Sheet: s.Sheet}
+	if s.Kind == store.FolderSchedule && !isWorkbook(file) {
+		o.Sheet = ""
+	}
+	if s.Kind != store.DesiredSchedule { // in which what has ended is no longer desired
+		o.Today, o.DefaultExpiryDays = w.today(), s.ExpiryDays
+	}
+	return o
 }
 
 // resolve puts users in the place of the accounts that rows name.

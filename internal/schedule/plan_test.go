@@ -3,10 +3,8 @@ package schedule
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -59,72 +57,6 @@ func TestDecide(t *testing.T) {
 		if _, ok := decide(s, calendar, tt.now); ok {
 			t.Errorf("%s: decided on though it is paused", tt.name)
 		}
-	}
-}
-
-// Three processes look at a schedule every minute for ten days, all at once; they
-// are stopped for a while and started again, and the clock is set forth and back.
-// Each slot is run once, or was passed over because nobody was there, or the clock
-// never showed it.
-func TestEverySlotOnceInTenDays(t *testing.T) {
-	t.Parallel()
-	w := setup(t)
-	s := nightly(store.RenewSchedule, "")
-	s.Cron, s.CatchUp = "* * * * *", store.CatchUpOnce
-	s = w.add(s)
-	ctx := t.Context()
-	chance := rand.New(rand.NewPCG(1, 2))
-	runners := []*Runner{w.newRunner(), w.newRunner(), w.newRunner()}
-	var due atomic.Int64
-	want := map[int64]bool{} // slots, as the clock that the runners see comes by
-	known := w.now.Truncate(time.Minute)
-	end := w.now.Add(10 * 24 * time.Hour)
-	for w.now.Before(end) {
-		switch n := chance.IntN(2000); {
-		case n == 0: // nobody runs for a while
-			w.now = w.now.Add(time.Duration(chance.IntN(180)) * time.Minute)
-			fallthrough
-		case n < 10: // one is started anew
-			runners[chance.IntN(3)] = w.newRunner()
-		case n < 12: // the clock is set back
-			w.now = w.now.Add(-time.Duration(chance.IntN(30)) * time.Minute)
-		case n < 14: // or forth
-			w.now = w.now.Add(time.Duration(chance.IntN(30)) * time.Minute)
-		}
-		w.now = w.now.Add(time.Minute)
-		slot := w.now.Truncate(time.Minute)
-		if slot.After(known) {
-			want[slot.Unix()] = true
-		}
-		known = slot
-		var all sync.WaitGroup
-		for _, r := range runners {
-			all.Go(func() {
-				n, err := r.plan(ctx, w.now)
-				if err != nil {
-					t.Error(err)
-				}
-				due.Add(int64(n))
-			})
-		}
-		all.Wait()
-	}
-	runs, err := w.Runs(ctx, s.ID, 1_000_000)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := map[int64]bool{}
-	for _, r := range runs {
-		if r.State != store.RunDue {
-			t.Fatalf("the run of %v is %s", r.Slot, r.State)
-		}
-		got[r.Slot.Unix()] = true
-	}
-	if len(got) != len(runs) || int(due.Load()) != len(runs) || len(runs) < 13_000 {
-		t.Errorf("%d slots, %d runs, %d times due", len(got), len(runs), due.Load())
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("slots (-want +got):\n%s", diff)
 	}
 }
 

@@ -50,13 +50,15 @@ func (w *work) takesFiles() bool { return w.run.Of.Kind != store.RenewSchedule }
 
 // end ends the run.
 func (w *work) end(ctx context.Context, state store.RunState, why string) error {
+	succeeded := (state == store.RunDone || state == store.RunNothing) &&
+		!slices.ContainsFunc(w.run.Inputs, func(in store.RunInput) bool { return !in.Succeeded })
 	level := zerolog.InfoLevel
 	if state == store.RunRejected || state == store.RunMissing {
 		level = zerolog.WarnLevel
 	}
-	w.options.Log.WithLevel(level).Str("schedule", w.run.Of.Name).Time("slot", w.run.Slot).Str("state", string(state)).Str("why", why).Msg("a run of a schedule has ended")
+	w.options.Log.WithLevel(level).Str("schedule", w.run.Of.Name).Time("slot", w.run.Slot).Str("state", string(state)).Bool("succeeded", succeeded).Str("why", why).Msg("a run of a schedule has ended")
 	w.run.State = state
-	return w.store.SetRun(ctx, w.run.RunRef, store.RunChange{State: state, Why: why, At: w.now})
+	return w.store.SetRun(ctx, w.run.RunRef, store.RunChange{State: state, Why: why, At: w.now, Succeeded: succeeded})
 }
 
 // start picks up what the run is about, if it is time.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
 
 	"github.com/usher-bi/usher/internal/store"
@@ -25,6 +26,8 @@ type world struct {
 	*store.Store
 
 	t         *testing.T
+	url       string // of Postgres
+	redis     redis.UniversalClient
 	submitter *tasks.Submitter
 	dir       string
 	inbox     *os.Root
@@ -34,7 +37,8 @@ type world struct {
 
 func setup(t *testing.T) *world {
 	t.Helper()
-	st, err := store.Open(t.Context(), testenv.Postgres(t), 6)
+	url := testenv.Postgres(t)
+	st, err := store.Open(t.Context(), url, 6)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +48,7 @@ func setup(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = client.Close() })
-	w := &world{Store: st, t: t, submitter: tasks.NewSubmitter(st, tasks.NewQueue(client)), dir: t.TempDir()}
+	w := &world{Store: st, t: t, url: url, redis: client, submitter: tasks.NewSubmitter(st, tasks.NewQueue(client)), dir: t.TempDir()}
 	if w.inbox, err = os.OpenRoot(w.dir); err != nil {
 		t.Fatal(err)
 	}

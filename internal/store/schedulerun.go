@@ -38,6 +38,7 @@ type Run struct {
 	Manual    bool       `json:"manual"` // a person asked for it
 	Missed    int        `json:"missed"` // slots before it that were passed over
 	State     RunState   `json:"state"`
+	Succeeded bool       `json:"succeeded"` // it has ended, and every row of its jobs succeeded or was so already
 	Why       string     `json:"why"`
 	StartedAt *time.Time `json:"started_at"`
 	EndedAt   *time.Time `json:"ended_at"`
@@ -64,8 +65,9 @@ type RunInput struct {
 	Rows       int        `json:"rows"`
 	State      InputState `json:"state"`
 	Why        string     `json:"why"`
-	Job        string     `json:"job_id"` // ULID; "" for none
-	Filed      bool       `json:"filed"`  // it has ended, and its file lies where it belongs
+	Job        string     `json:"job_id"`    // ULID; "" for none
+	Filed      bool       `json:"filed"`     // it has ended, and its file lies where it belongs
+	Succeeded  bool       `json:"succeeded"` // it is filed, and every row of its job succeeded or was so already
 }
 
 // Decision is what was decided about the slots of a schedule up to one.
@@ -106,10 +108,10 @@ func (s *Store) Decide(ctx context.Context, d Decision) (isDue bool, err error) 
 }
 
 const selectRuns = `
-SELECT schedule_id, slot, manual, missed, state, why, started_at, ended_at FROM schedule_runs `
+SELECT schedule_id, slot, manual, missed, state, succeeded, why, started_at, ended_at FROM schedule_runs `
 
 func scanRun(row pgx.CollectableRow) (r Run, err error) {
-	err = row.Scan(&r.Schedule, &r.Slot, &r.Manual, &r.Missed, &r.State, &r.Why, &r.StartedAt, &r.EndedAt)
+	err = row.Scan(&r.Schedule, &r.Slot, &r.Manual, &r.Missed, &r.State, &r.Succeeded, &r.Why, &r.StartedAt, &r.EndedAt)
 	r.Slot = r.Slot.UTC()
 	r.RunRef.Slot = r.Slot
 	return r, err
@@ -156,9 +158,9 @@ func (s *Store) Runs(ctx context.Context, schedule int64, most int) ([]Run, erro
 // LastRuns returns the newest run of each schedule that has one.
 func (s *Store) LastRuns(ctx context.Context) (map[int64]Run, error) {
 	runs, err := s.runs(ctx, `
-SELECT r.schedule_id, r.slot, r.manual, r.missed, r.state, r.why, r.started_at, r.ended_at
+SELECT r.schedule_id, r.slot, r.manual, r.missed, r.state, r.succeeded, r.why, r.started_at, r.ended_at
 FROM schedules s CROSS JOIN LATERAL (
-    SELECT r.schedule_id, r.slot, r.manual, r.missed, r.state, r.why, r.started_at, r.ended_at
+    SELECT r.schedule_id, r.slot, r.manual, r.missed, r.state, r.succeeded, r.why, r.started_at, r.ended_at
     FROM schedule_runs r WHERE r.schedule_id = s.id ORDER BY r.slot DESC LIMIT 1
 ) r
 WHERE s.removed_at IS NULL`)
@@ -170,7 +172,7 @@ WHERE s.removed_at IS NULL`)
 }
 
 const inputsOf = `
-SELECT i.schedule_id, i.slot, i.no, i.file, i.modified_at, i.sha256, i.rows, i.state, i.why, i.job, i.filed
+SELECT i.schedule_id, i.slot, i.no, i.file, i.modified_at, i.sha256, i.rows, i.state, i.why, i.job, i.filed, i.succeeded
 FROM schedule_inputs i JOIN unnest($1::bigint[], $2::timestamptz[]) AS x (schedule_id, slot) USING (schedule_id, slot)
 ORDER BY i.no`
 
@@ -196,7 +198,7 @@ func (s *Store) runs(ctx context.Context, query string, args ...any) ([]Run, err
 	var ref RunRef
 	var in RunInput
 	_, err = pgx.ForEachRow(rows, []any{
-		&ref.Schedule, &ref.Slot, &in.No, &in.File, &in.ModifiedAt, &in.SHA256, &in.Rows, &in.State, &in.Why, &in.Job, &in.Filed,
+		&ref.Schedule, &ref.Slot, &in.No, &in.File, &in.ModifiedAt, &in.SHA256, &in.Rows, &in.State, &in.Why, &in.Job, &in.Filed, &in.Succeeded,
 	}, func() error {
 		ref.Slot = ref.Slot.UTC()
 		i := at[ref]
@@ -231,12 +233,12 @@ func (s *Store) StartRun(ctx context.Context, ref RunRef, at time.Time, inputs [
 }
 
 const setInput = `
-UPDATE schedule_inputs SET sha256 = $4, rows = $5, state = $6, why = $7, job = $8, filed = $9
+UPDATE schedule_inputs SET sha256 = $4, rows = $5, state = $6, why = $7, job = $8, filed = $9, succeeded = $10
 WHERE schedule_id = $1 AND slot = $2 AND no = $3`
 
 // SetInput writes down what became of an input.
 func (s *Store) SetInput(ctx context.Context, ref RunRef, in RunInput) error {
-	_, err := s.pool.Exec(ctx, setInput, ref.Schedule, ref.Slot, in.No, in.SHA256, in.Rows, in.State, in.Why, in.Job, in.Filed)
+	_, err := s.pool.Exec(ctx, setInput, ref.Schedule, ref.Slot, in.No, in.SHA256, in.Rows, in.State, in.Why, in.Job, in.Filed, in.Succeeded)
 	return outward("writing an input down", err)
 }
 
@@ -245,15 +247,17 @@ type RunChange struct {
 	State RunState
 	Why   string
 	At    time.Time // of its end, if State is an end
+
+	Succeeded bool // see [Run]
 }
 
 const setRun = `
-UPDATE schedule_runs SET state = $3, why = $4, ended_at = CASE WHEN $3 NOT IN ('due', 'running', 'open') THEN $5::timestamptz END
+UPDATE schedule_runs SET state = $3, why = $4, succeeded = $6, ended_at = CASE WHEN $3 NOT IN ('due', 'running', 'open') THEN $5::timestamptz END
 WHERE schedule_id = $1 AND slot = $2 AND state IN ('due', 'running', 'open')`
 
 // SetRun moves a run that has not ended.
 func (s *Store) SetRun(ctx context.Context, ref RunRef, c RunChange) error {
-	_, err := s.pool.Exec(ctx, setRun, ref.Schedule, ref.Slot, c.State, c.Why, c.At)
+	_, err := s.pool.Exec(ctx, setRun, ref.Schedule, ref.Slot, c.State, c.Why, c.At, c.Succeeded)
 	return outward("writing a run down", err)
 }
 

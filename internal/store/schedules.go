@@ -63,6 +63,8 @@ type Schedule struct {
 	FileWithin  time.Duration `json:"-"`                          // of the slot; then it is missing
 	RenewDays   int           `json:"renew_within_days,omitzero"` // what ends within
 	ExpiryDays  int           `json:"expiry_days,omitzero"`       // of grants that name no expiry
+	Sheet       string        `json:"sheet,omitempty"`            // of a workbook; "" for the first that is not hidden
+	SkipInvalid bool          `json:"skip_invalid"`               // submits the good rows, and records the bad ones as failures
 	Cron        string        `json:"cron"`
 	Timezone    string        `json:"timezone"`
 	CatchUp     CatchUp       `json:"catch_up"`
@@ -83,8 +85,9 @@ type Schedule struct {
 
 const insertSchedule = `
 INSERT INTO schedules (name, kind, path, complete_by, file_within, renew_days, expiry_days, cron, timezone, catch_up, overlap,
-                       lane, source, requested_by, reason, max_revokes, max_revoke_share, max_revokes_per_day, max_shrink, allow_stale)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+                       lane, source, requested_by, reason, max_revokes, max_revoke_share, max_revokes_per_day, max_shrink, allow_stale,
+                       sheet, skip_invalid)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
 ON CONFLICT (name) WHERE removed_at IS NULL DO NOTHING`
 
 // AddSchedule adds a schedule, from whose first slot after now on it runs. A name
@@ -93,7 +96,8 @@ func (s *Store) AddSchedule(ctx context.Context, n Schedule) error {
 	return s.inTx(ctx, "adding schedule "+n.Name, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, insertSchedule, n.Name, n.Kind, n.Path, n.CompleteBy, n.FileWithin, n.RenewDays, n.ExpiryDays,
 			n.Cron, n.Timezone, n.CatchUp, n.Overlap, n.Lane, n.Source, n.RequestedBy, n.Reason,
-			n.Guards.MaxRevokes, n.Guards.MaxRevokeShare, n.Guards.MaxRevokesPerDay, n.Guards.MaxShrink, n.AllowStale)
+			n.Guards.MaxRevokes, n.Guards.MaxRevokeShare, n.Guards.MaxRevokesPerDay, n.Guards.MaxShrink, n.AllowStale,
+			n.Sheet, n.SkipInvalid)
 		if err != nil {
 			return err
 		}
@@ -101,22 +105,24 @@ func (s *Store) AddSchedule(ctx context.Context, n Schedule) error {
 			return ErrScheduleExists
 		}
 		return writeAudit(ctx, tx, AuditEvent{Actor: n.RequestedBy, Event: eventScheduleAdded, Detail: map[string]any{
-			"name": n.Name, "kind": n.Kind, "path": n.Path, "cron": n.Cron, "timezone": n.Timezone, "source": n.Source, "lane": n.Lane,
-			"renew_within_days": n.RenewDays, "guards": n.Guards, "reason": n.Reason,
+			"name": n.Name, "kind": n.Kind, "path": n.Path, "complete_by": n.CompleteBy, "file_within_seconds": n.FileWithin.Seconds(),
+			"renew_within_days": n.RenewDays, "expiry_days": n.ExpiryDays, "sheet": n.Sheet, "skip_invalid": n.SkipInvalid,
+			"cron": n.Cron, "timezone": n.Timezone, "catch_up": n.CatchUp, "overlap": n.Overlap, "source": n.Source, "lane": n.Lane,
+			"guards": n.Guards, "allow_stale": n.AllowStale, "reason": n.Reason,
 		}})
 	})
 }
 
 const selectSchedules = `
 SELECT id, name, kind, path, complete_by, file_within, renew_days, expiry_days, cron, timezone, catch_up, overlap, lane, source,
-       requested_by, reason, max_revokes, max_revoke_share, max_revokes_per_day, max_shrink, allow_stale,
+       requested_by, reason, max_revokes, max_revoke_share, max_revokes_per_day, max_shrink, allow_stale, sheet, skip_invalid,
        planned_until, created_at, paused_at, paused_by, pause_reason
 FROM schedules`
 
 func scanSchedule(row pgx.CollectableRow) (s Schedule, err error) {
 	err = row.Scan(&s.ID, &s.Name, &s.Kind, &s.Path, &s.CompleteBy, &s.FileWithin, &s.RenewDays, &s.ExpiryDays, &s.Cron, &s.Timezone,
 		&s.CatchUp, &s.Overlap, &s.Lane, &s.Source, &s.RequestedBy, &s.Reason,
-		&s.Guards.MaxRevokes, &s.Guards.MaxRevokeShare, &s.Guards.MaxRevokesPerDay, &s.Guards.MaxShrink, &s.AllowStale,
+		&s.Guards.MaxRevokes, &s.Guards.MaxRevokeShare, &s.Guards.MaxRevokesPerDay, &s.Guards.MaxShrink, &s.AllowStale, &s.Sheet, &s.SkipInvalid,
 		&s.PlannedUntil, &s.CreatedAt, &s.PausedAt, &s.PausedBy, &s.PauseReason)
 	return s, err
 }

@@ -21,6 +21,9 @@ func ResultColumns() []string {
 	}
 }
 
+// ByteOrderMark begins a CSV file that Excel is to read as UTF-8.
+const ByteOrderMark = "\ufeff"
+
 // Results is what became of the rows of one job.
 type Results struct {
 	Store    *store.Store
