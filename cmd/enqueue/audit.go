@@ -146,6 +146,9 @@ func (a *app) printAudit(r store.AuditReport) error {
 	}
 	fmt.Fprintf(out, "%s Checked: %s of %s, %s of %s.\n", verdict, plural(int(r.Rows), "row"), plural(int(r.SealsChecked), "seal"),
 		plural(int(r.Changes), "change"), plural(int(r.Jobs), "job"))
+	if r.Records > 0 {
+		fmt.Fprintf(out, "Held against it: %s of tokens, webhooks, schedules, profiles and events of people.\n", plural(int(r.Records), "record"))
+	}
 	if r.Unsealed > 0 {
 		fmt.Fprintf(out, "%s newer than the last seal; the next rounds of a worker seal them (WORKER_SWEEP).\n", plural(int(r.Unsealed), "row")+" more:")
 	}
@@ -175,6 +178,9 @@ func writeFinding(out io.Writer, f store.Finding) {
 	}
 	if f.JobID != "" {
 		fmt.Fprintf(out, ", job %s", f.JobID)
+	}
+	if f.Name != "" {
+		fmt.Fprintf(out, ", %s", printable(f.Name))
 	}
 	if f.Month != "" {
 		fmt.Fprintf(out, ", month %s", printable(f.Month))

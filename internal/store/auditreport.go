@@ -25,6 +25,7 @@ const (
 	JobChanged     FindingKind = "job_changed"          // it is not as its submission was recorded
 	DropUntrue     FindingKind = "drop_untrue"          // months are said to be dropped that are too young, or still there
 	Unanswered     FindingKind = "outcome_unanswered"   // a job has changes that are said to have succeeded, and no answer says so
+	Unrecorded     FindingKind = "unrecorded"           // a row is not as the audit says, or the audit knows nothing of it, or it is gone
 )
 
 // Finding is one thing that is wrong. Its JSON is API. Fields that do not apply
@@ -35,6 +36,7 @@ type Finding struct {
 	Seal   int64       `json:"seal,omitempty"`
 	Month  string      `json:"month,omitempty"`
 	JobID  string      `json:"job_id,omitempty"` // a ULID, or the number where there is no such job
+	Name   string      `json:"name,omitempty"`   // of a token, webhook or schedule; version of profiles; of events the batch, or the source
 	From   *time.Time  `json:"from"`             // the rows were written between From
 	To     *time.Time  `json:"to"`               // and To
 	Sealed int64       `json:"sealed_rows"`      // as many rows as were recorded
@@ -49,6 +51,7 @@ type AuditReport struct {
 	Rows          int64       `json:"rows"`          // that were checked
 	Jobs          int64       `json:"jobs"`          // whose changes were checked
 	Changes       int64       `json:"changes"`
+	Records       int64       `json:"records"`         // tokens, webhooks, schedules, profiles and events that were held against the audit
 	Unsealed      int64       `json:"unsealed_rows"`   // newer than the chain
 	Undigested    int64       `json:"undigested_jobs"` // accepted before their changes were recorded in the audit
 	Head          *Checkpoint `json:"head"`            // of the chain; nil: nothing was sealed yet

@@ -43,7 +43,7 @@ type auditCheck struct {
 
 func verifyAudit(ctx context.Context, tx pgx.Tx, q AuditQuery) (AuditReport, error) {
 	c := &auditCheck{tx: tx, query: q, vouched: q.Checkpoint == nil, report: AuditReport{Findings: []Finding{}}}
-	for _, step := range []func(context.Context) error{c.readDropped, c.walk, c.countUnsealed, c.checkJobs} {
+	for _, step := range []func(context.Context) error{c.readDropped, c.walk, c.countUnsealed, c.checkJobs, c.checkRecords, c.checkEvents} {
 		if err := step(ctx); err != nil {
 			return AuditReport{}, err
 		}

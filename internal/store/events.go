@@ -2,10 +2,12 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -95,12 +97,14 @@ func (s *Store) EventsOf(ctx context.Context, principal string) ([]PersonEvent, 
 	return s.events(ctx, ` WHERE e.principal = $1 ORDER BY e.effective_at DESC, e.source DESC, e.event_id DESC`, principal)
 }
 
+// eventOpen is true of an event e of which a revoke is not known to be done.
+const eventOpen = `(e.open OR e.type = 'leaver' AND e.status IN ('waiting', 'applying') AND e.effective_at <= now())`
+
 // OpenEvents lists the events of which a revoke is not known to be done, the oldest
 // first: leavers and movers who may still have what was taken away, and leavers
 // whose event is due and not applied yet.
 func (s *Store) OpenEvents(ctx context.Context) ([]PersonEvent, error) {
-	return s.events(ctx, ` WHERE e.open OR e.type = 'leaver' AND e.status IN ('waiting', 'applying') AND e.effective_at <= now()
-ORDER BY e.effective_at, e.source, e.event_id`)
+	return s.events(ctx, ` WHERE `+eventOpen+` ORDER BY e.effective_at, e.source, e.event_id`)
 }
 
 // StuckEvents lists the events that are due and cannot be applied.
@@ -135,8 +139,8 @@ func (e *EventConflictError) Error() string {
 const CodeEventReused = "event_id_reused"
 
 const insertEvents = `
-INSERT INTO person_events (source, event_id, type, principal, profile, effective_at, withdraws, fingerprint, requested_by, status, look_at)
-SELECT $1, x.id, x.type, x.principal, x.profile, x.at, x.withdraws, x.fingerprint, $2, CASE x.type WHEN 'withdraw' THEN 'recorded' ELSE 'waiting' END, x.at
+INSERT INTO person_events (source, event_id, type, principal, profile, effective_at, withdraws, fingerprint, requested_by, status, look_at, batch)
+SELECT $1, x.id, x.type, x.principal, x.profile, x.at, x.withdraws, x.fingerprint, $2, CASE x.type WHEN 'withdraw' THEN 'recorded' ELSE 'waiting' END, x.at, $10
 FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::text[], $9::text[])
     WITH ORDINALITY AS x (id, type, principal, profile, at, withdraws, fingerprint, place)
 ORDER BY x.id, x.place
@@ -157,7 +161,8 @@ WHERE e.status = 'waiting' AND ` + eventWithdrawn
 func (s *Store) AcceptEvents(ctx context.Context, r EventsRequest) ([]AcceptedEvent, error) {
 	var out []AcceptedEvent
 	err := s.inTx(ctx, "accepting events", func(tx pgx.Tx) error {
-		fresh, err := writeEvents(ctx, tx, r)
+		batch := rand.Text()
+		fresh, err := writeEvents(ctx, tx, r, batch)
 		if err != nil {
 			return err
 		}
@@ -170,7 +175,7 @@ func (s *Store) AcceptEvents(ctx context.Context, r EventsRequest) ([]AcceptedEv
 			if _, err := tx.Exec(ctx, withdrawEvents+among, r.Source, ids); err != nil {
 				return fmt.Errorf("withdrawing: %w", err)
 			}
-			if err := auditEvents(ctx, tx, r, len(fresh)); err != nil {
+			if err := auditEvents(ctx, tx, r, accepted{batch: batch, fresh: fresh}); err != nil {
 				return err
 			}
 		}
@@ -184,7 +189,7 @@ func (s *Store) AcceptEvents(ctx context.Context, r EventsRequest) ([]AcceptedEv
 }
 
 // writeEvents returns the ids of those that were not there.
-func writeEvents(ctx context.Context, tx pgx.Tx, r EventsRequest) (map[string]bool, error) {
+func writeEvents(ctx context.Context, tx pgx.Tx, r EventsRequest, batch string) (map[string]bool, error) {
 	n := len(r.Events)
 	ids, types, principals, profiles := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
 	withdraws, prints, at := make([]string, n), make([]string, n), make([]*time.Time, n)
@@ -195,7 +200,7 @@ func writeEvents(ctx context.Context, tx pgx.Tx, r EventsRequest) (map[string]bo
 			at[i] = &e.EffectiveAt
 		}
 	}
-	rows, err := tx.Query(ctx, insertEvents, r.Source, r.RequestedBy, ids, types, principals, profiles, at, withdraws, prints)
+	rows, err := tx.Query(ctx, insertEvents, r.Source, r.RequestedBy, ids, types, principals, profiles, at, withdraws, prints, batch)
 	if err != nil {
 		return nil, err
 	}
@@ -208,14 +213,29 @@ func writeEvents(ctx context.Context, tx pgx.Tx, r EventsRequest) (map[string]bo
 	return fresh, err
 }
 
-// auditEvents writes down who sent events. Whom they are about is not in it.
-func auditEvents(ctx context.Context, tx pgx.Tx, r EventsRequest, fresh int) error {
-	digest := sha256.New()
+// accepted are the events of a request that were not there, and the name that the
+// audit has for them.
+type accepted struct {
+	batch string
+	fresh map[string]bool
+}
+
+// auditEvents writes down who sent events, and what the new ones come to: the rows
+// of the batch can be held against that. Whom they are about is not in it.
+func auditEvents(ctx context.Context, tx pgx.Tx, r EventsRequest, a accepted) error {
+	all, prints := sha256.New(), map[string]string{}
 	for _, e := range r.Events {
-		fmt.Fprintln(digest, e.Fingerprint())
+		fmt.Fprintln(all, e.Fingerprint())
+		if a.fresh[e.ID] {
+			prints[e.ID] = e.Fingerprint()
+		}
+	}
+	fresh := sha256.New()
+	for _, id := range slices.Sorted(maps.Keys(prints)) {
+		fmt.Fprintln(fresh, prints[id])
 	}
 	return writeAudit(ctx, tx, AuditEvent{Actor: r.RequestedBy, Event: eventPeopleAccepted, Detail: map[string]any{
-		"source": r.Source, "events": len(r.Events), "new": fresh, "sha256": hex.EncodeToString(digest.Sum(nil)),
+		"source": r.Source, "events": len(r.Events), "new": len(a.fresh), "sha256": hexSum(all), "batch": a.batch, "new_sha256": hexSum(fresh),
 	}})
 }
 

@@ -3,7 +3,14 @@ package store
 import (
 	"context"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
+
+// VerifyAuditIn verifies all of the audit as a transaction sees it.
+func VerifyAuditIn(ctx context.Context, tx pgx.Tx) (AuditReport, error) {
+	return verifyAudit(ctx, tx, AuditQuery{})
+}
 
 // LeadSilently leads without letting Postgres hear of it, as a process that
 // stands still, and is believed for silence.
