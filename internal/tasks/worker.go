@@ -110,7 +110,7 @@ func NewWorker(s *store.Store, queue redis.UniversalClient, client *quickbi.Clie
 		Name: "Postgres", Log: log, Ask: w.askPostgres,
 		Passing: func(err error) bool { return errors.Is(err, store.ErrUnavailable) },
 	}, w.metrics.postgres)
-	o.Registry.MustRegister(newRates(queue))
+	o.Registry.MustRegister(newRates(queue), newWatch(s))
 	var shared trust
 	limiters := w.newLimiters()
 	w.limits = w.newLimits(limiters)
