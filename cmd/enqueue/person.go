@@ -67,6 +67,14 @@ did; what was given by hand in Quick BI it does not know.
   granting  a grant has not ended          unsure    a call was never answered
   expired   its last day is over           gone      revoked, or never granted
 
+Once everything is revoked from a leaver, Quick BI is asked what is left:
+
+  gone         asked, and it is not there    answered     it cannot tell, and answered
+  still_there  revoked, and there all the                 that it was revoked
+               same: it is revoked again     not_granted  there, but not granted by
+  unread       it did not tell: it is                     this system: it stays
+               asked again
+
 With --open it lists what is not settled: leavers and movers of whom a revoke is not
 known to be done, and events that are due and cannot be applied.`
 
@@ -175,6 +183,7 @@ func (a *app) printPerson(d personDocument) error {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", v.ResourceType, printable(v.ResourceID), v.State, dashed(printable(v.Role)),
 			dashed(v.ExpiresOn), what, newest.JobID, printable(newest.Source))
 	}
+	printReadBack(w, d.Events)
 	if err := w.Flush(); err != nil {
 		return err
 	}
@@ -183,6 +192,21 @@ func (a *app) printPerson(d personDocument) error {
 	}
 	a.next("enqueue person "+shellWord(d.Principal)+" --json", "enqueue failures JOB")
 	return nil
+}
+
+// printReadBack prints what Quick BI said that is left of the newest leaver's event
+// that it was asked about.
+func printReadBack(w *tabwriter.Writer, found []view.Event) {
+	at := slices.IndexFunc(found, func(e view.Event) bool { return e.ReadBack != nil })
+	if at < 0 {
+		return
+	}
+	e := found[at]
+	fmt.Fprintln(w, "\nREAD BACK\tTYPE\tRESOURCE\tEVENT\tREAD BY\tJUDGED\tREMARK")
+	for _, r := range e.ReadBack.Found {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Finding, dashed(string(r.ResourceType)), printable(r.ResourceID), printable(e.ID),
+			dashed(e.ReadBack.JobID), timestamp(&e.ReadBack.JudgedAt), dashed(printable(r.Detail)))
+	}
 }
 
 // printEvents prints a table of events.

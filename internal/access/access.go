@@ -85,8 +85,10 @@ const (
 	Share      ResourceType = "share"
 	Membership ResourceType = "workspace"
 
-	// Shares is what a read is about: everything a user was given.
-	Shares ResourceType = "shares"
+	// Shares is what a read is about: everything a user was given. Remains is that
+	// of somebody who left, of whom nothing is expected to be there.
+	Shares  ResourceType = "shares"
+	Remains ResourceType = "remains"
 )
 
 // ResourceTypes lists the types that an input row may name.
@@ -140,7 +142,7 @@ type Change struct {
 func (c Change) Action() Action {
 	r, known := rules[c.Resource.Type]
 	switch {
-	case c.Resource.Type == Shares:
+	case c.Operation == Read: // also of a place in a workspace, for which no queue of its own is worth while
 		return QuerySharesToUserList
 	case !known:
 		return ""

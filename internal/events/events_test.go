@@ -17,6 +17,7 @@ import (
 	"github.com/usher-bi/usher/internal/people"
 	"github.com/usher-bi/usher/internal/store"
 	"github.com/usher-bi/usher/internal/tasks"
+	"github.com/usher-bi/usher/internal/testenv"
 )
 
 func want(t *testing.T, what string, got, want any) {
@@ -78,20 +79,7 @@ func TestALeaverLosesEverything(t *testing.T) {
 
 	grant := func(key string, resources ...string) (job string) {
 		t.Helper()
-		sub := tasks.Submission{Source: "nightly", RequestedBy: "n", Lane: store.Bulk, Key: key, Fingerprint: key, Header: []string{"a"}, Input: store.Input{Rows: len(resources)}}
-		var rows tasks.RowList
-		for i, r := range resources {
-			rows = append(rows, tasks.SubmittedRow{Row: store.Row{Line: i + 1, RowID: r, Change: access.Change{
-				Operation: access.Grant, Principal: access.Principal{Type: access.User, ID: "u"}, Resource: access.Resource{Type: access.QAResource, ID: r},
-				Terms: access.Terms{ExpiresOn: access.Date{Year: 2099, Month: 1, Day: 1}},
-			}}})
-		}
-		sub.Rows = rows
-		done, err := w.submits.Submit(t.Context(), sub)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return done.JobID
+		return w.submit(t, granting(key, resources...))
 	}
 	grant("granted", "granted")
 	w.end(t, "")
@@ -160,56 +148,99 @@ func TestALeaverOfNothingIsDoneAtOnce(t *testing.T) {
 	w.closes(t, "u", "gone")
 }
 
-// slowRows are rows of which the first is being written until goOn is closed.
-type slowRows struct {
-	tasks.RowList
-
-	began, goOn chan struct{}
-}
-
-func (r slowRows) Row(i int) tasks.SubmittedRow {
-	if i == 0 {
-		close(r.began)
-		<-r.goOn
-	}
-	return r.RowList.Row(i)
-}
-
-// An import that began before a leaver's event, and is written after it.
-func TestALeaverIsNotClosedBeforeWhatIsBeingWritten(t *testing.T) {
+// An import that began before a leaver's event and comes to write after it: the event
+// saw nothing of it, and was closed long before.
+func TestALeaverLosesWhatWasAboutToBeWritten(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
-	rows := slowRows{began: make(chan struct{}), goOn: make(chan struct{}), RowList: tasks.RowList{{Row: store.Row{Line: 1, RowID: "1", Change: access.Change{
-		Operation: access.Grant, Principal: access.Principal{Type: access.User, ID: "u"}, Resource: access.Resource{Type: access.QAResource, ID: "late"},
-		Terms: access.Terms{ExpiresOn: access.Date{Year: 2099, Month: 1, Day: 1}},
-	}}}}}
+	beside := w.connect(t)
+	for _, sql := range []string{`BEGIN`, `LOCK TABLE jobs IN SHARE MODE`} { // who has begun cannot write
+		if _, err := beside.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
 	written := make(chan error)
 	go func() {
-		_, err := w.submits.Submit(context.Background(), tasks.Submission{
-			Source: "nightly", RequestedBy: "n", Lane: store.Bulk, Key: "k", Fingerprint: "k", Header: []string{"a"}, Input: store.Input{Rows: 1}, Rows: rows,
-		})
+		_, err := w.submits.Submit(context.Background(), granting("late", "late"))
 		written <- err
 	}()
-	<-rows.began
+	testenv.Eventually(t, "the import waits for the table", func() bool {
+		var waiting bool
+		err := w.sql.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'jobs'::regclass AND NOT granted)`).Scan(&waiting)
+		return err == nil && waiting
+	})
 	w.accept(t, fact("gone", 1, "leaver", "u"))
-	for range 2 {
-		w.round(t)
-		w.soon(t)
+	w.round(t)
+	w.round(t)
+	if e := w.event(t, "u", "gone"); e.Status != store.EventApplied || e.JobID != "" || e.Open {
+		t.Errorf("while the import is about to be written, the leaver is %+v", e)
 	}
-	if e := w.event(t, "u", "gone"); e.Status != store.EventApplied || e.JobID != "" || !e.Open || !strings.Contains(e.Problem, "a submission that began before") {
-		t.Errorf("while the import is being written, the leaver is %+v", e)
+	if _, err := beside.Exec(t.Context(), `ROLLBACK`); err != nil {
+		t.Fatal(err)
 	}
-	close(rows.goOn)
 	if err := <-written; err != nil {
 		t.Fatal(err)
 	}
 	w.round(t)
-	if e := w.event(t, "u", "gone"); e.Rounds != 1 {
+	if e := w.event(t, "u", "gone"); e.Rounds != 1 || !e.Open {
 		t.Errorf("after the import, the leaver is %+v", e)
 	}
 	want(t, "what is wanted", w.wanted(t, "u"), []string{})
 	w.end(t, "")
 	w.closes(t, "u", "gone")
+}
+
+// Who looks after a leaver and has not seen the newest job does not close the event.
+func TestALeaverIsNotClosedPastAJobThatIsAccepted(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.accept(t, fact("gone", 1, "leaver", "u"))
+	due, err := w.DueEvents(t.Context(), 10)
+	if err != nil || len(due) != 1 {
+		t.Fatalf("due are %+v, %v", due, err)
+	}
+	w.round(t)
+	closed := w.event(t, "u", "gone")
+	if closed.Open {
+		t.Fatalf("the leaver is %+v", closed)
+	}
+	w.exec(t, `UPDATE person_events SET open = true, closed_at = NULL, look_at = now()`)
+	seen := w.event(t, "u", "gone")
+	w.submit(t, granting("again", "again"))
+	if err := w.CloseEvent(t.Context(), seen, "w"); err != nil {
+		t.Fatal(err)
+	}
+	w.round(t)
+	if e := w.event(t, "u", "gone"); !e.Open || !strings.Contains(e.Problem, "1 accesses were granted again after it: qa_resource again") {
+		t.Errorf("after the job, the leaver is %+v", e)
+	}
+	want(t, "what is wanted", w.wanted(t, "u"), []string{"again"}) // it was asked for later
+}
+
+// What is granted to somebody who left opens the event again, for a person to see.
+func TestAGrantOpensAClosedLeaver(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	open := func(user, id string) bool { return w.event(t, user, id).Open }
+	w.accept(t, fact("gone", 1, "leaver", "u"), fact("other", 1, "leaver", "v"), fact("back", 1, "leaver", "x"), fact("again", 2, "joiner", "x", "guest"))
+	for range 2 {
+		w.soon(t)
+		w.round(t)
+	}
+	w.exec(t, `UPDATE person_events SET applied_at = applied_at - interval '1 hour' WHERE type = 'leaver'`)
+	grants := granting("spreadsheet", "lobby", "other")
+	rows := grants.Rows.(tasks.RowList)
+	rows = append(rows, rows[0])
+	rows[2].Change.Principal.ID, rows[2].Line = "x", 3
+	grants.Rows, grants.Input.Rows = rows, 3
+	w.submit(t, grants)
+	if !open("u", "gone") || open("v", "other") || open("x", "back") {
+		t.Errorf("open are: who was granted something %t, who was not %t, who came back %t", open("u", "gone"), open("v", "other"), open("x", "back"))
+	}
+	var audited int
+	if err := w.sql.QueryRow(t.Context(), `SELECT count(*) FROM audit WHERE event = 'person.reopened' AND actor = 'n' AND job_id IS NOT NULL`).Scan(&audited); err != nil || audited != 1 {
+		t.Errorf("%d audit rows, %v; want one", audited, err)
+	}
 }
 
 func TestEventsWaitAndAreWithdrawn(t *testing.T) {

@@ -33,12 +33,15 @@ func againAfter(rounds int) time.Duration {
 type leftover struct {
 	failed  []access.Resource // to be revoked again
 	waiting int               // revokes that have not ended
-	since   int               // granted to a leaver after the event was applied
+	since   []access.Resource // granted to a leaver after the event was applied
+	left    bool              // nothing was applied for the leaver since
+
+	gone  []access.Resource // that was granted once, and by the answers of Quick BI is not there any more
+	ended time.Time         // when the last of these answers came
 }
 
 // lookAfter closes an open event once all of its revokes are done, and revokes
-// again what could not be revoked. An import that was being written while the event
-// was applied is waited for: it may grant what the event is to take away.
+// again what could not be revoked. Of a leaver Quick BI is asked, too.
 func (a *Applier) lookAfter(ctx context.Context, e store.PersonEvent) error {
 	left, err := a.leftover(ctx, e)
 	switch {
@@ -47,51 +50,61 @@ func (a *Applier) lookAfter(ctx context.Context, e store.PersonEvent) error {
 	case len(left.failed) > 0 && e.Rounds < againRounds && e.MayAgain:
 		return a.revokeAgain(ctx, e, left.failed)
 	case len(left.failed) > 0:
-		e.Problem = fmt.Sprintf("%d accesses could not be revoked, and were tried again %d times; look at the failures of its jobs", len(left.failed), e.Rounds)
+		e.Problem = fmt.Sprintf("%d accesses could not be revoked, and were tried again %d times (%s); look at the failures of its jobs", len(left.failed), e.Rounds, naming(left.failed))
 		return a.store.LookAgain(ctx, e, lookFailed)
 	case left.waiting > 0:
 		return a.store.LookAgain(ctx, e, lookPending)
-	case left.since > 0:
-		e.Problem = fmt.Sprintf("%d accesses were granted again after it", left.since)
+	case len(left.since) > 0:
+		e.Problem = fmt.Sprintf("%d accesses were granted again after it: %s", len(left.since), naming(left.since))
 		return a.store.LookAgain(ctx, e, lookGranted)
-	case !e.Settled:
-		e.Problem = "it is looked at again once a submission that began before it was applied has ended"
-		return a.store.LookAgain(ctx, e, lookPending)
+	case left.left:
+		return a.verify(ctx, e, left)
 	default:
-		return a.store.CloseEvent(ctx, e.Key(), a.options.Name)
+		return a.store.CloseEvent(ctx, e, a.options.Name)
 	}
 }
 
 // leftover judges each access by the newest change of it: a revoke must be done,
-// and of a leaver there must be nothing else. What somebody granted to a leaver
-// afterwards is told and not taken away.
+// and of a leaver there must be nothing else. What a job grants that began to be
+// written before the event was applied is taken away, too; what somebody granted to
+// a leaver afterwards is told and stays.
 func (a *Applier) leftover(ctx context.Context, e store.PersonEvent) (leftover, error) {
-	left := false
+	var out leftover
 	if e.Type == people.Leaver {
 		rehired, err := a.store.Rehired(ctx, e)
 		if err != nil {
 			return leftover{}, err
 		}
-		left = !rehired
+		out.left = !rehired
 	}
-	var out leftover
 	err := a.granted(ctx, e.Principal, func(g store.Granted) {
 		newest, asked := g.Newest()
-		over := g.State == store.Gone || g.State == store.Expired
 		switch {
 		case !asked:
 		case newest.Operation == access.Revoke && newest.Status == store.Pending:
 			out.waiting++
-		case over:
+		case g.State == store.Gone || g.State == store.Expired:
+			out.over(g, newest)
 		case newest.Operation == access.Revoke:
 			out.failed = append(out.failed, g.Resource)
-		case left && !newest.AcceptedAt.After(*e.AppliedAt): // accepted while the event was being applied
+		case out.left && !newest.AcceptedAt.After(*e.AppliedAt):
 			out.failed = append(out.failed, g.Resource)
-		case left:
-			out.since++
+		case out.left:
+			out.since = append(out.since, g.Resource)
 		}
 	})
 	return out, err
+}
+
+// over takes down an access that is not there any more.
+func (l *leftover) over(g store.Granted, newest store.Asked) {
+	if !g.WasGranted() {
+		return
+	}
+	l.gone = append(l.gone, g.Resource)
+	if newest.FinishedAt != nil && newest.FinishedAt.After(l.ended) {
+		l.ended = *newest.FinishedAt
+	}
 }
 
 // revokeAgain submits another job for what could not be revoked.
@@ -106,7 +119,7 @@ func (a *Applier) revokeAgain(ctx context.Context, e store.PersonEvent, failed [
 		return err
 	}
 	next := againAfter(e.Rounds)
-	e.Problem = fmt.Sprintf("%d accesses are being revoked again", len(failed))
+	e.Problem = fmt.Sprintf("%d accesses are being revoked again: %s", len(failed), naming(failed))
 	e.Rounds++
 	a.options.Log.Warn().Str("event", e.ID).Int("accesses", len(failed)).Int("round", e.Rounds).Msg("what was taken away could not be revoked; it is revoked again")
 	if err := a.store.RoundDone(ctx, e, next); err != nil {

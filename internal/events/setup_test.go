@@ -2,6 +2,7 @@ package events_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -28,6 +29,41 @@ type world struct {
 	submits *tasks.Submitter
 	applier *events.Applier
 	sql     *pgx.Conn
+	url     string // of Postgres
+}
+
+func (w *world) connect(t *testing.T) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), w.url)
+	if err != nil {
+		t.Fatalf("connecting: %v", err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+	return conn
+}
+
+// granting is a submission that grants u these Q&A resources.
+func granting(key string, resources ...string) tasks.Submission {
+	var rows tasks.RowList
+	for i, r := range resources {
+		rows = append(rows, tasks.SubmittedRow{Row: store.Row{Line: i + 1, RowID: r, Change: access.Change{
+			Operation: access.Grant, Principal: access.Principal{Type: access.User, ID: "u"}, Resource: access.Resource{Type: access.QAResource, ID: r},
+			Terms: access.Terms{ExpiresOn: access.Date{Year: 2099, Month: 1, Day: 1}},
+		}}})
+	}
+	return tasks.Submission{
+		Source: "nightly", RequestedBy: "n", Lane: store.Bulk, Key: key, Fingerprint: key, Header: []string{"a"}, Input: store.Input{Rows: len(rows)}, Rows: rows,
+	}
+}
+
+// submit returns the new job.
+func (w *world) submit(t *testing.T, sub tasks.Submission) string {
+	t.Helper()
+	done, err := w.submits.Submit(t.Context(), sub)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return done.JobID
 }
 
 const profiles = `
@@ -62,12 +98,8 @@ func setup(t *testing.T) *world {
 		t.Fatalf("opening Redis: %v", err)
 	}
 	t.Cleanup(func() { _ = client.Close() })
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatalf("connecting: %v", err)
-	}
-	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
-	w := &world{Store: s, submits: tasks.NewSubmitter(s, tasks.NewQueue(client)), sql: conn}
+	w := &world{Store: s, submits: tasks.NewSubmitter(s, tasks.NewQueue(client)), url: url}
+	w.sql = w.connect(t)
 	w.applier = events.NewApplier(s, w.submits, events.Options{Log: testenv.Logger(t)})
 	w.load(t, profiles)
 	return w
@@ -134,17 +166,27 @@ INSERT INTO exceptions (job_id, change_no, task_no, status, code, message, retry
 SELECT c.job_id, c.no, c.task_no, $1, 'c', 'm', true FROM changes c JOIN tasks t ON t.job_id = c.job_id AND t.no = c.task_no
 WHERE t.state = 'ready' AND c.resource_id = ANY ($2)`, string(status), resources)
 	w.exec(tb, `UPDATE tasks SET state = 'done', finished_at = now() WHERE state = 'ready'`)
+	rows, err := w.sql.Query(context.Background(), `SELECT id FROM jobs WHERE status IN ('queued', 'running')`)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	ended, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	for _, job := range ended {
+		err = errors.Join(err, w.Finalize(context.Background(), job))
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
 }
 
-// closes waits until an event is closed: what other tests write is in the same
-// server.
+// closes sees to it that an event is closed, of which everything is done.
 func (w *world) closes(tb testing.TB, principal, id string) {
 	tb.Helper()
-	testenv.Eventually(tb, id+" is closed", func() bool {
-		w.soon(tb)
-		w.round(tb)
-		return w.event(tb, principal, id).ClosedAt != nil
-	})
+	w.soon(tb)
+	w.round(tb)
+	if e := w.event(tb, principal, id); e.ClosedAt == nil || e.Open {
+		tb.Errorf("%s is not closed: %+v", id, e)
+	}
 }
 
 // event is an event of the person, by its id.

@@ -2,7 +2,9 @@ package events_test
 
 import (
 	"context"
+	"fmt"
 	"net/http/httptest"
+	"slices"
 	"testing"
 	"time"
 
@@ -73,11 +75,25 @@ func TestWorkersApplyEvents(t *testing.T) {
 	}
 	testenv.Eventually(t, "the profile is granted", func() bool { return state("both") == store.InForce && state("lobby") == store.Gone })
 	w.accept(t, fact("e3", 3, "leaver", "u"))
-	testenv.Eventually(t, "the leaver is closed", func() bool { e := w.event(t, "u", "e3"); return e.ClosedAt != nil })
+	testenv.Eventually(t, "the leaver is closed", func() bool {
+		w.soon(t)
+		return w.event(t, "u", "e3").ClosedAt != nil
+	})
 	if state("both") != store.Gone || state("old") != store.Gone {
 		t.Errorf("a leaver still has: both %s, old %s", state("both"), state("old"))
 	}
-	if jobs, err := w.Jobs(t.Context(), store.JobFilter{}); err != nil || len(jobs) != 3 {
-		t.Errorf("%d jobs, %v; want one an event", len(jobs), err)
+	if jobs, err := w.Jobs(t.Context(), store.JobFilter{}); err != nil || len(jobs) != 4 {
+		t.Errorf("%d jobs, %v; want one an event, and one that reads what is left", len(jobs), err)
 	}
+	found := []string{}
+	for _, f := range w.event(t, "u", "e3").Found.Found {
+		if f.ResourceID == "lobby" {
+			continue // the mover may have come before it was granted
+		}
+		found = append(found, fmt.Sprintf("%s %s %s", f.Finding, f.ResourceID, f.Detail))
+	}
+	slices.Sort(found)
+	want(t, "read back", found, []string{
+		"answered both Quick BI has no list of it", "answered old Quick BI has no list of it", "gone room user_not_in_workspace",
+	})
 }

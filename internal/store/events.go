@@ -54,32 +54,48 @@ type PersonEvent struct {
 	ClosedAt    *time.Time
 	Rounds      int  // how often what failed was revoked again
 	MayAgain    bool // it is time for another round, if one is needed
-	Settled     bool // of what was being submitted while it was applied, all has ended
+	Reads       int  // how often Quick BI was asked what a leaver still has
+	Read        *Reading
+	Found       *Remains // what came of the last one that ended; nil for none
+
+	lookAt time.Time
+}
+
+// Reading is the newest job that reads what a leaver still has.
+type Reading struct {
+	JobID string // ULID
+	Asked time.Time
+	Ended bool
 }
 
 // Key names the event.
 func (e PersonEvent) Key() EventKey { return EventKey{Source: e.Source, ID: e.ID} }
-
-// eventSettled is true of an event e when no transaction runs any more that was
-// there while it was applied: each grant that was accepted before is seen. A number
-// that was not given out yet is of a database that was restored since.
-const eventSettled = `coalesce(e.applied_xid < pg_snapshot_xmin(pg_current_snapshot()) OR e.applied_xid >= pg_snapshot_xmax(pg_current_snapshot()), true)`
 
 const selectEvents = `
 SELECT e.event_id, e.type, e.principal, e.profile, coalesce(e.effective_at, '0001-01-01Z'), e.withdraws,
        e.source, e.requested_by, e.received_at, e.status, e.problem,
        CASE WHEN e.type = 'withdraw' THEN coalesce((SELECT t.status FROM person_events t WHERE t.source = e.source AND t.event_id = e.withdraws), '') ELSE e.ended_by END,
        coalesce(e.profile_set, 0), coalesce(p.version, ''), coalesce(j.ulid, ''), e.applied_at, e.open, e.closed_at, e.rounds, coalesce(e.again_at <= now(), true),
-       ` + eventSettled + `
+       e.reads, r.ulid, r.created_at, r.status IN ('completed', 'canceled', 'failed'), e.found, coalesce(e.look_at, '0001-01-01Z')
 FROM person_events e
 LEFT JOIN profile_sets p ON p.no = e.profile_set
-LEFT JOIN jobs j ON j.id = e.job_id`
+LEFT JOIN jobs j ON j.id = e.job_id
+LEFT JOIN jobs r ON r.id = e.read_job_id`
 
 func scanEvent(row pgx.CollectableRow) (e PersonEvent, err error) {
+	var read struct {
+		job   *string
+		asked *time.Time
+		ended *bool
+	}
 	err = row.Scan(&e.ID, &e.Type, &e.Principal, &e.Profile, &e.EffectiveAt, &e.Withdraws,
 		&e.Source, &e.RequestedBy, &e.ReceivedAt, &e.Status, &e.Problem, &e.EndedBy,
-		&e.ProfileSet, &e.Version, &e.JobID, &e.AppliedAt, &e.Open, &e.ClosedAt, &e.Rounds, &e.MayAgain, &e.Settled)
+		&e.ProfileSet, &e.Version, &e.JobID, &e.AppliedAt, &e.Open, &e.ClosedAt, &e.Rounds, &e.MayAgain,
+		&e.Reads, &read.job, &read.asked, &read.ended, &e.Found, &e.lookAt)
 	e.EffectiveAt = e.EffectiveAt.UTC()
+	if read.job != nil {
+		e.Read = &Reading{JobID: *read.job, Asked: *read.asked, Ended: *read.ended}
+	}
 	return e, err
 }
 

@@ -83,13 +83,18 @@ type AppliedEvent struct {
 	Actor string // for the audit
 }
 
-// EventApplied writes down that an event which was begun is applied.
+// EventApplied writes down that an event which was begun is applied. No job is
+// accepted meanwhile: each was accepted before, and what it grants is seen by who
+// looks after the event, or sees the event when it is accepted.
 func (s *Store) EventApplied(ctx context.Context, a AppliedEvent) error {
 	return s.inTx(ctx, "writing down an event", func(tx pgx.Tx) error {
+		if err := alone(ctx, tx); err != nil {
+			return err
+		}
 		var number int64
 		var kind people.Type
 		err := tx.QueryRow(ctx, `
-UPDATE person_events SET status = 'applied', applied_xid = pg_current_xact_id(), applied_at = clock_timestamp(), job_id = (SELECT id FROM jobs WHERE ulid = $3), open = $4, look_at = now()
+UPDATE person_events SET status = 'applied', applied_at = clock_timestamp(), job_id = (SELECT id FROM jobs WHERE ulid = $3), open = $4, look_at = now()
 WHERE source = $1 AND event_id = $2 AND status = 'applying'
 RETURNING coalesce(job_id, 0), type`, a.Source, a.ID, a.JobID, a.Open).Scan(&number, &kind)
 		if err != nil {
@@ -153,14 +158,17 @@ func (s *Store) RoundDone(ctx context.Context, e PersonEvent, next time.Duration
 	return outward("writing down a round of revokes", err)
 }
 
-// CloseEvent ends the care for an open event: all of its revokes are done.
-func (s *Store) CloseEvent(ctx context.Context, k EventKey, actor string) error {
+// CloseEvent ends the care for an open event: all of its revokes are done. Where a
+// job was accepted since e was read that grants something to its leaver, the event
+// stays open, to be looked at again.
+func (s *Store) CloseEvent(ctx context.Context, e PersonEvent, actor string) error {
 	return s.inTx(ctx, "closing an event", func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, `UPDATE person_events SET open = false, problem = '', closed_at = clock_timestamp() WHERE source = $1 AND event_id = $2 AND open`, k.Source, k.ID)
+		tag, err := tx.Exec(ctx, `UPDATE person_events SET open = false, problem = '', closed_at = clock_timestamp() WHERE source = $1 AND event_id = $2 AND open AND look_at = $3`,
+			e.Source, e.ID, e.lookAt)
 		if err != nil || tag.RowsAffected() == 0 {
 			return err
 		}
-		return writeAudit(ctx, tx, AuditEvent{Actor: actor, Event: eventPersonClosed, Detail: map[string]any{"source": k.Source, "event_id": k.ID}})
+		return writeAudit(ctx, tx, AuditEvent{Actor: actor, Event: eventPersonClosed, Detail: map[string]any{"source": e.Source, "event_id": e.ID}})
 	})
 }
 

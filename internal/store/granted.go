@@ -37,6 +37,13 @@ func (g Granted) Newest() (newest Asked, ok bool) {
 // expiry alone counts, too: to be on the safe side, it is revoked from a leaver.
 func (g Granted) MayHold() bool { return g.State != Gone }
 
+// WasGranted reports whether a grant of the access was carried out, or may have been.
+func (g Granted) WasGranted() bool {
+	return slices.ContainsFunc(g.Asked, func(a Asked) bool {
+		return a.Operation == access.Grant && (a.Status == Succeeded || a.Status == NoChange || a.Status == Unknown || a.Status == Superseded && a.sent)
+	})
+}
+
 // Asked is one change of an access, with the job that asked for it.
 type Asked struct {
 	Job         string // ULID

@@ -128,7 +128,7 @@ func TestPeopleAndSchedulesAreWithinTheRightsOfThePrograms(t *testing.T) {
 	allowed := map[string]error{
 		"EventApplied": s.EventApplied(ctx, store.AppliedEvent{EventKey: key, Open: true, Actor: "ann"}),
 		"RoundDone":    s.RoundDone(ctx, due[0], time.Minute),
-		"CloseEvent":   s.CloseEvent(ctx, key, "ann"),
+		"CloseEvent":   s.CloseEvent(ctx, store.PersonEvent{Source: key.Source}, "ann"),
 		"Granted":      s.Granted(ctx, store.GrantedFilter{}, func(store.Granted) error { return nil }),
 		"AddSchedule": s.AddSchedule(ctx, store.Schedule{
 			Name: "n", Kind: store.RenewSchedule, RenewDays: 1, CompleteBy: store.CompleteByDone, Cron: "0 2 * * *", Timezone: "UTC",

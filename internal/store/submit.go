@@ -85,7 +85,11 @@ func (s *Store) CreateJob(ctx context.Context, job NewJob) (Created, error) {
 		if created.Held, err = guard(ctx, tx, created, rows); err != nil {
 			return fmt.Errorf("judging by the guards: %w", err)
 		}
-		return acceptLast(ctx, tx)
+		left, err := leaversAmong(ctx, tx, created.Number)
+		if err != nil {
+			return fmt.Errorf("looking for people who left: %w", err)
+		}
+		return acceptLast(ctx, tx, accepting{job: created.Number, actor: job.RequestedBy, left: left})
 	})
 	return created, err
 }
@@ -266,6 +270,8 @@ const (
 	eventPeopleAccepted  = "people.accepted"
 	eventPersonApplied   = "person.applied"
 	eventPersonClosed    = "person.closed"
+	eventPersonReopened  = "person.reopened" // by a job that grants something to somebody who left
+	eventPersonRead      = "person.read"     // what a leaver still has at Quick BI
 	eventScheduleAdded   = "schedule.added"
 	eventSchedulePaused  = "schedule.paused"
 	eventScheduleResumed = "schedule.resumed"

@@ -128,7 +128,7 @@ func (h *handler) askAboutAccount(ctx context.Context, task store.Task) accountS
 	switch {
 	case r.err == nil:
 		return accountWorks
-	case m.MayBeCaller, m.Class == quickbi.ClassAccount && m.Code != codeNotOffered:
+	case m.MayBeCaller, m.Class == quickbi.ClassAccount && m.Code != CodeNotOffered:
 		return accountRefused
 	default:
 		return accountWorked

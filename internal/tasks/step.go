@@ -74,6 +74,9 @@ func (h *handler) first(task store.Task) step {
 	case access.DeleteUserFromWorkspace:
 		return h.leave(task)
 	case access.QuerySharesToUserList:
+		if _, asked := one(task); asked.Type == access.Membership {
+			return h.readRole(task)
+		}
 		return h.read(task)
 	default:
 		return h.authorize(task)
@@ -263,9 +266,9 @@ func (h *handler) lookAtShares(task store.Task, then func(f finding, told bool) 
 	}
 }
 
-// codeNotOffered is quickbi's code for an operation that the endpoint does not
+// CodeNotOffered is quickbi's code for an operation that the endpoint does not
 // know.
-const codeNotOffered = "endpoint_rejected"
+const CodeNotOffered = "endpoint_rejected"
 
 // judgeLook judges a look that found nothing out. What may pass is tried again
 // with the task; what does not pass leaves the question open.
@@ -277,7 +280,7 @@ func (h *handler) judgeLook(task store.Task, r reply, then func(finding) verdict
 	case quickbi.ClassThrottled:
 		return h.judge(task, r)
 	case quickbi.ClassAccount:
-		if m.Code != codeNotOffered {
+		if m.Code != CodeNotOffered {
 			return h.judge(task, r)
 		}
 	case quickbi.ClassTransient, quickbi.ClassUnknownOutcome: // a look changes nothing
@@ -320,16 +323,16 @@ func findWork(resource access.Resource, works []quickbi.SharedWork) finding {
 	if slices.ContainsFunc(works, func(w quickbi.SharedWork) bool { return w.WorksID == resource.ID }) {
 		return present
 	}
-	if !listed(resource.Type) {
+	if !Listed(resource.Type) {
 		return unclear
 	}
 	return absent
 }
 
-// listed reports whether the list of a user's works, as it is published, has
+// Listed reports whether the list of a user's works, as it is published, has
 // works of a type. Datasets, data sources, screens and ad-hoc analyses it has
 // not, so it cannot tell that one of these is not there.
-func listed(typ access.ResourceType) bool {
+func Listed(typ access.ResourceType) bool {
 	return !slices.Contains([]access.ResourceType{access.Cube, access.Datasource, access.Screen, access.Analysis}, typ)
 }
 
@@ -337,7 +340,7 @@ func listed(typ access.ResourceType) bool {
 // not there.
 func provable(task store.Task) bool {
 	principal, resource := one(task)
-	return resource.Type == access.Share || principal.Type == access.User && listed(resource.Type)
+	return resource.Type == access.Share || principal.Type == access.User && Listed(resource.Type)
 }
 
 // resend goes on with a grant of a work that was sent and never answered.
@@ -358,7 +361,7 @@ func (h *handler) resend(task store.Task, f finding) verdict {
 
 // read takes down every work that a user was given.
 func (h *handler) read(task store.Task) step {
-	user, _ := one(task)
+	user, asked := one(task)
 	return step{
 		action: access.QuerySharesToUserList,
 		send: func(ctx context.Context) (outcome, error) {
@@ -366,6 +369,9 @@ func (h *handler) read(task store.Task) step {
 			return outcome{Receipt: resp.Receipt, works: resp.Works}, err
 		},
 		judge: func(r reply) verdict {
+			if r.err != nil && asked.Type == access.Remains {
+				return h.judgeRemains(task, r)
+			}
 			if r.err != nil {
 				return h.judge(task, r)
 			}

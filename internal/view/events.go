@@ -29,13 +29,15 @@ type Event struct {
 	Open        bool              `json:"open"` // a revoke of it is not known to be done
 	ClosedAt    *time.Time        `json:"closed_at,omitempty"`
 	Rounds      int               `json:"revoke_rounds,omitempty"`
+	Reads       int               `json:"reads,omitempty"`     // how often Quick BI was asked what a leaver still has
+	ReadBack    *store.Remains    `json:"read_back,omitempty"` // what it said last
 }
 
 func eventOf(e store.PersonEvent) Event {
 	v := Event{
 		ID: e.ID, Type: e.Type, Principal: e.Principal, Profile: e.Profile, Withdraws: e.Withdraws, Source: e.Source, RequestedBy: e.RequestedBy,
 		ReceivedAt: e.ReceivedAt, Status: e.Status, Problem: e.Problem, Version: e.Version, JobID: e.JobID, AppliedAt: e.AppliedAt,
-		Open: e.Open, ClosedAt: e.ClosedAt, Rounds: e.Rounds,
+		Open: e.Open, ClosedAt: e.ClosedAt, Rounds: e.Rounds, Reads: e.Reads, ReadBack: e.Found,
 	}
 	if e.Type == people.Withdraw {
 		v.Withdrawn = e.EndedBy
