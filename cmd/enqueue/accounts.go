@@ -18,7 +18,7 @@ import (
 )
 
 // resolve puts users in the place of the accounts that rows name.
-func (a *app) resolve(ctx context.Context, cfg config.Config, batch *intake.Batch) error {
+func (a *app) resolve(ctx context.Context, cfg config.Config, batch accounts.Naming) error {
 	if len(batch.Accounts()) == 0 {
 		batch.Resolve(nil)
 		return nil
@@ -35,7 +35,7 @@ func (a *app) resolve(ctx context.Context, cfg config.Config, batch *intake.Batc
 	defer client.Close()
 	resolver, done := a.resolver(cfg, st, client)
 	defer done()
-	return resolver.Resolve(ctx, batch)
+	return resolver.ResolveNames(ctx, batch)
 }
 
 // unresolved remarks in a dry run which rows name accounts: without servers nobody
@@ -57,7 +57,7 @@ func (a *app) resolver(cfg config.Config, st *store.Store, client redis.Universa
 		return c, err
 	})
 	r = accounts.NewResolver(accounts.Options{
-		Cache: st, MaxAge: cfg.AccountMaxAge, Redis: client, PerSecond: float64(cfg.RateOf(string(tasks.QueryUserInfoByAccount))), Connect: connect,
+		Cache: st, Ages: store.AccountAges{Known: cfg.AccountMaxAge, Unknown: cfg.UnknownMaxAge}, Redis: client, PerSecond: float64(cfg.RateOf(string(tasks.QueryUserInfoByAccount))), Connect: connect,
 	})
 	return r, func() {
 		if connected != nil {

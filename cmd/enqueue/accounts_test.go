@@ -51,7 +51,8 @@ func TestRowsNameAccounts(t *testing.T) {
 	if !strings.Contains(results, "grant,account:alice,") || !strings.Contains(results, "grant,account:west/bob,") || strings.Contains(results, "u1") {
 		t.Errorf("results do not have the cells as they were written:\n%s", results)
 	}
-	if found, err := b.store.AccountUsers(t.Context(), []store.Account{{Name: "bob", Parent: "west"}}, time.Hour); err != nil || found[store.Account{Name: "bob", Parent: "west"}] != "u3" {
+	bob := store.Account{Name: "bob", Parent: "west"}
+	if found, err := b.store.AccountOwners(t.Context(), []store.Account{bob}, store.AccountAges{Known: time.Hour}); err != nil || found[bob].UserID != "u3" {
 		t.Errorf("remembered: %v, %v", found, err)
 	}
 
@@ -91,4 +92,28 @@ func TestADryRunLooksNoAccountUp(t *testing.T) {
 		t.Errorf("plan %+v", d)
 	}
 	b.run("csv", b.file(strings.ReplaceAll(byAccount, "alice", "")), "--dry-run").want(t, exitRejected).says(t, "names no account")
+}
+
+// The users of a read may be named by account, too.
+func TestSharesNameAccounts(t *testing.T) {
+	t.Parallel()
+
+	b := setup(t)
+	quickBI := b.quickBI()
+	for range 2 {
+		b.run("shares", "u2", "account:eve", "account:bob", "account:").want(t, exitRejected).
+			says(t, "user 2, principal: ", "[account_unknown]", "user 3, principal: ", "[account_ambiguous]", "user 4, principal: ", "[invalid_id]")
+	}
+	if n := len(quickBI.Calls()); n != 2 {
+		t.Errorf("%d look-ups, want one of each account", n)
+	}
+	b.run("accounts", "forget", "eve").want(t, exitOK).says(t, "Next: ")
+	b.run("shares", "account:eve").want(t, exitRejected)
+	if n := len(quickBI.Calls()); n != 3 {
+		t.Errorf("%d look-ups, want one more of what was forgotten", n)
+	}
+	id := strings.TrimSpace(b.run("shares", "-f", b.file("user_id\naccount:west/bob\nu1\naccount:alice\n"), "--no-wait").want(t, exitOK).out)
+	if rows := records(t, b.run("results", id).want(t, exitOK).out); len(rows) != 4 || rows[1][0] != "u3" || rows[3][0] != "u1" || rows[3][2] != "no_change" {
+		t.Errorf("the read is of %q, want of u3, and of u1 once", rows)
+	}
 }

@@ -168,7 +168,7 @@ func newRoot(a *app, text io.Writer) *cobra.Command {
 	root.AddCommand(
 		a.csvCommand(), a.ndjsonCommand(), a.templateCommand(), a.jobsCommand(), a.statusCommand(), a.resultsCommand(),
 		a.failuresCommand(), a.retryCommand(), a.cancelCommand(), a.pauseCommand(), a.resumeCommand(), a.releaseCommand(), a.limitsCommand(),
-		a.serveCommand(), a.tokenCommand(), a.webhookCommand(), a.scheduleCommand(), a.eventsCommand(), a.profilesCommand(), a.personCommand(), a.sharesCommand(), a.verifyCommand(), a.auditCommand(), a.versionCommand(),
+		a.serveCommand(), a.tokenCommand(), a.webhookCommand(), a.scheduleCommand(), a.eventsCommand(), a.profilesCommand(), a.personCommand(), a.accountsCommand(), a.sharesCommand(), a.verifyCommand(), a.auditCommand(), a.versionCommand(),
 	)
 	root.SetIn(a.Stdin)
 	root.SetOut(text)

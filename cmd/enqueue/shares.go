@@ -31,7 +31,8 @@ that with the time it was read, and writes it as CSV: a line a work, every field
 that Quick BI documents. One call a user; a worker sends them.
 
 FILE has one Quick BI user id a line, or is a CSV file with a column principal or
-user_id. Any bad id rejects the list. Each submission reads anew, unless --key
+user_id. In place of an id it may name an account, as account:alice. Any bad id
+rejects the list. Each submission reads anew, unless --key
 names an earlier one.
 
 The list tells what users were given, not the level or the expiry. Quick BI does
@@ -118,7 +119,7 @@ func (a *app) shares(ctx context.Context, r sharesRequest) error {
 	if err != nil {
 		return err
 	}
-	warnings, err := a.findUsers(ctx, &r)
+	warnings, err := a.findUsers(ctx, cfg, &r)
 	if err != nil {
 		return err
 	}
@@ -141,7 +142,7 @@ func (a *app) shares(ctx context.Context, r sharesRequest) error {
 
 // findUsers fills in the users of a list, checks all users and returns what is
 // to be remarked.
-func (a *app) findUsers(ctx context.Context, r *sharesRequest) (warnings []string, err error) {
+func (a *app) findUsers(ctx context.Context, cfg config.Config, r *sharesRequest) (warnings []string, err error) {
 	place := "user"
 	users := intake.CheckUsers(r.Users)
 	if r.file != "" {
@@ -150,6 +151,11 @@ func (a *app) findUsers(ctx context.Context, r *sharesRequest) (warnings []strin
 			return intake.ReadUsers(in, intake.Options{})
 		}})
 		if err != nil {
+			return nil, err
+		}
+	}
+	if len(users.Errors) == 0 { // one bad id rejects the list, whoever the others are
+		if err := a.resolve(ctx, cfg, users); err != nil {
 			return nil, err
 		}
 	}

@@ -65,7 +65,7 @@ func (a *app) work(ctx context.Context) error {
 	}
 
 	stores.accounts = accounts.NewResolver(accounts.Options{
-		Cache: stores.db, MaxAge: cfg.AccountMaxAge, Redis: stores.queue, PerSecond: float64(cfg.RateOf(string(tasks.QueryUserInfoByAccount))),
+		Cache: stores.db, Ages: store.AccountAges{Known: cfg.AccountMaxAge, Unknown: cfg.UnknownMaxAge}, Redis: stores.queue, PerSecond: float64(cfg.RateOf(string(tasks.QueryUserInfoByAccount))),
 		Connect: func() (accounts.Directory, error) { return client, nil },
 	})
 	options := options(cfg)

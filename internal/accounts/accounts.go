@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
@@ -22,8 +21,8 @@ import (
 
 // Cache remembers who has an account.
 type Cache interface {
-	AccountUsers(ctx context.Context, accounts []store.Account, maxAge time.Duration) (map[store.Account]string, error)
-	KeepAccounts(ctx context.Context, found map[store.Account]string) error
+	AccountOwners(ctx context.Context, accounts []store.Account, ages store.AccountAges) (map[store.Account]store.AccountOwner, error)
+	KeepAccounts(ctx context.Context, found map[store.Account]store.AccountOwner) error
 	Limits(ctx context.Context) ([]store.Limit, error)
 }
 
@@ -35,7 +34,7 @@ type Directory interface {
 // Options says what a Resolver works with. All is required.
 type Options struct {
 	Cache     Cache
-	MaxAge    time.Duration // of what is remembered
+	Ages      store.AccountAges // of what is remembered
 	Redis     redis.UniversalClient
 	PerSecond float64 // look-ups of all processes together, unless an operator has set another rate
 
@@ -84,11 +83,21 @@ func (e *LookupError) Error() string { return "looking accounts up: " + e.Err.Er
 // Unwrap returns the error of the call.
 func (e *LookupError) Unwrap() error { return e.Err }
 
-// Resolve replaces the accounts that rows of b name: see [intake.Batch.Resolve].
-// What is wrong with single accounts is in b.Errors afterwards. An error means that
+// Naming is what may name accounts in place of ids: an [intake.Batch], or
+// [intake.Users].
+type Naming interface {
+	Accounts() []intake.Account
+	Resolve(owners map[intake.Account]intake.Owner)
+}
+
+// Resolve is [Resolver.ResolveNames] of rows.
+func (r *Resolver) Resolve(ctx context.Context, b *intake.Batch) error { return r.ResolveNames(ctx, b) }
+
+// ResolveNames replaces the accounts that b names: see [intake.Batch.Resolve]. What
+// is wrong with single accounts is among its errors afterwards. An error means that
 // b is as it was: a [NotConnectedError], a [LookupError], [store.ErrUnavailable] or
 // that of ctx.
-func (r *Resolver) Resolve(ctx context.Context, b *intake.Batch) error {
+func (r *Resolver) ResolveNames(ctx context.Context, b Naming) error {
 	named := b.Accounts()
 	if len(named) == 0 {
 		b.Resolve(nil)
@@ -98,15 +107,15 @@ func (r *Resolver) Resolve(ctx context.Context, b *intake.Batch) error {
 	for i, a := range named {
 		asked[i] = store.Account(a)
 	}
-	known, err := r.options.Cache.AccountUsers(ctx, asked, r.options.MaxAge)
+	known, err := r.options.Cache.AccountOwners(ctx, asked, r.options.Ages)
 	if err != nil {
 		return err
 	}
 	owners := make(map[intake.Account]intake.Owner, len(named))
 	var unknown []intake.Account
 	for _, a := range named {
-		if user, ok := known[store.Account(a)]; ok {
-			owners[a] = intake.Owner{UserID: user}
+		if owner, ok := known[store.Account(a)]; ok {
+			owners[a] = intake.Owner(owner)
 		} else {
 			unknown = append(unknown, a)
 		}
@@ -134,7 +143,7 @@ func (r *Resolver) lookUp(ctx context.Context, unknown []intake.Account, owners 
 	if err := r.learnLimit(ctx); err != nil {
 		return err
 	}
-	found := map[store.Account]string{}
+	found := map[store.Account]store.AccountOwner{}
 	var mu sync.Mutex
 	group, running := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
@@ -149,9 +158,7 @@ func (r *Resolver) lookUp(ctx context.Context, unknown []intake.Account, owners 
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			if owners[a] = owner; owner.UserID != "" {
-				found[store.Account(a)] = owner.UserID
-			}
+			owners[a], found[store.Account(a)] = owner, store.AccountOwner(owner)
 			return nil
 		})
 	}

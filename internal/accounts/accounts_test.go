@@ -57,7 +57,7 @@ func setup(t *testing.T, o quickbitest.Options) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = redis.Close() })
-	w.options = accounts.Options{Cache: w.Store, MaxAge: time.Hour, Redis: redis, PerSecond: 200, Connect: func() (accounts.Directory, error) {
+	w.options = accounts.Options{Cache: w.Store, Ages: store.AccountAges{Known: time.Hour, Unknown: time.Hour}, Redis: redis, PerSecond: 200, Connect: func() (accounts.Directory, error) {
 		w.connected++
 		return client, nil
 	}}
@@ -136,17 +136,49 @@ func TestAccountsAreLookedUpOnce(t *testing.T) {
 		t.Errorf("%d look-ups, connected %d times; want one each", w.calls(), w.connected)
 	}
 
-	w.options.MaxAge = time.Nanosecond // so it is too old
+	w.options.Ages.Known = time.Nanosecond // so it is too old
 	if err := accounts.NewResolver(w.options).Resolve(t.Context(), batch(t, "account:alice")); err != nil || w.calls() != 2 {
 		t.Errorf("an account of long ago: %v, %d look-ups, want 2", err, w.calls())
 	}
+}
+
+// Nor do names that nobody has, or several users, cost a call each time.
+func TestAccountsOfNobodyAreLookedUpOnce(t *testing.T) {
+	t.Parallel()
+
+	w := setup(t, quickbitest.Options{})
+	resolve := func(unknownFor time.Duration, wantCalls int) {
+		t.Helper()
+		w.options.Ages.Unknown = unknownFor
+		b := batch(t, "account:alice", "account:bob", "account:eve")
+		if err := accounts.NewResolver(w.options).Resolve(t.Context(), b); err != nil || w.calls() != wantCalls {
+			t.Errorf("Resolve: %v, %d look-ups, want %d", err, w.calls(), wantCalls)
+		}
+		if diff := cmp.Diff([]string{"account:bob account_ambiguous", "account:eve account_unknown"}, codes(b)); diff != "" {
+			t.Errorf("invalid rows (-want +got)\n%s", diff)
+		}
+		if len(b.Errors) != 2 || !strings.Contains(b.Errors[0].Message, "account:parent/bob") || !strings.Contains(b.Errors[1].Message, `no account "eve"`) {
+			t.Errorf("errors %+v", b.Errors)
+		}
+	}
+	resolve(time.Hour, 3)
+	resolve(time.Hour, 3)
+	resolve(time.Nanosecond, 5) // those of nobody are too old, and alice is not
+	if n, err := w.ForgetAccounts(t.Context(), []store.Account{{Name: "eve"}, {Name: "mallory"}}); n != 1 || err != nil {
+		t.Errorf("%d accounts forgotten, %v; want 1", n, err)
+	}
+	resolve(time.Hour, 6)
+	if n, err := w.ForgetAccounts(t.Context(), nil); n != 2 || err != nil {
+		t.Errorf("%d accounts forgotten, %v; want both of nobody", n, err)
+	}
+	resolve(time.Hour, 8)
 }
 
 func TestWithoutQuickBI(t *testing.T) {
 	t.Parallel()
 
 	w := setup(t, quickbitest.Options{})
-	if err := w.KeepAccounts(t.Context(), map[store.Account]string{{Name: "alice"}: "u1"}); err != nil {
+	if err := w.KeepAccounts(t.Context(), map[store.Account]store.AccountOwner{{Name: "alice"}: {UserID: "u1"}}); err != nil {
 		t.Fatal(err)
 	}
 	missing := errors.New("no key")
@@ -178,7 +210,7 @@ func TestRefusals(t *testing.T) {
 	t.Parallel()
 
 	w := setup(t, quickbitest.Options{})
-	w.options.MaxAge = time.Nanosecond
+	w.options.Ages = store.AccountAges{Known: time.Nanosecond, Unknown: time.Nanosecond}
 	refused := func(code string) error {
 		return &quickbi.Error{Action: "QueryUserInfoByAccount", Code: code, HTTPStatus: 400}
 	}

@@ -41,6 +41,7 @@ type Config struct {
 	Rates map[string]Rate // by upper-case action name
 
 	AccountMaxAge time.Duration // for so long it is believed who has an account
+	UnknownMaxAge time.Duration // likewise that nobody has it, or several users
 
 	Guards Guards // of what is submitted without limits of its own
 
@@ -112,7 +113,7 @@ func Load(program Program, lookup func(string) string, environ []string) (Config
 	c.Rates = r.ratesByAction(environ)
 	c.MinShare = r.share("LANE_MIN_SHARE", 30)
 	c.Guards = r.guards()
-	c.AccountMaxAge = r.duration("ACCOUNT_MAX_AGE")
+	c.AccountMaxAge, c.UnknownMaxAge = r.duration("ACCOUNT_MAX_AGE"), r.duration("ACCOUNT_UNKNOWN_MAX_AGE")
 	c.WebhookPrivate = r.oneOf("WEBHOOK_ALLOW_PRIVATE", "false", "true") == "true"
 	c.EnqueueListen = r.text("ENQUEUE_LISTEN")
 	c.MaxRows = r.number("ENQUEUE_MAX_ROWS", mostRows)

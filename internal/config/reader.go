@@ -44,6 +44,7 @@ func Settings() []Setting {
 		{"QUICKBI_LATE", "60s", "a call that was never answered may still be carried out for that long; a newer change of the same access is then applied again"},
 		{"QUICKBI_TIMEZONE", "Asia/Shanghai", "where a day ends for Quick BI"},
 		{"ACCOUNT_MAX_AGE", "24h", "for so long it is believed who has an account; then it is looked up again"},
+		{"ACCOUNT_UNKNOWN_MAX_AGE", "10m", "likewise that nobody has an account, or several users"},
 		{"WORKER_LISTEN", "127.0.0.1:9090", "/healthz, /readyz, /metrics"},
 		{"WORKER_INBOX", "", "the folder below which schedules find their files; without it this worker runs no schedule of files"},
 		{"WORKER_CONCURRENCY", "auto", "tasks at once for each action and lane; auto: those of a second at its rate, 24 to 256"},

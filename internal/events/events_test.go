@@ -279,6 +279,68 @@ func TestEventsWaitAndAreWithdrawn(t *testing.T) {
 	status("u4", "e4", store.EventApplied)
 }
 
+// A correction is an event of its own. What was wrong and is not effective yet makes
+// no call; what was applied already is put right by the difference.
+func TestCorrections(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	tomorrow := func(id, what, user string, profile ...string) string {
+		return strings.Replace(fact(id, 0, append([]string{what, user}, profile...)...), "2026-01", "2099-01", 1)
+	}
+	withdraw := func(id, of string) string {
+		return fmt.Sprintf(`{"event_id":%q,"type":"withdraw","withdraws":%q}`, id, of)
+	}
+
+	// Somebody leaves tomorrow, and then does not.
+	w.accept(t, fact("a1", 1, "joiner", "a", "guest"), tomorrow("a2", "leaver", "a"))
+	w.round(t)
+	w.end(t, "")
+	w.accept(t, withdraw("a3", "a2"))
+	w.soon(t)
+	w.round(t)
+	want(t, "who stays has", w.wanted(t, "a"), []string{"lobby"})
+
+	// The wrong profile for tomorrow, and in its place the right one.
+	w.accept(t, tomorrow("b1", "joiner", "b", "lead"))
+	w.accept(t, withdraw("b2", "b1"), tomorrow("b3", "joiner", "b", "guest"))
+	w.soon(t)
+	w.round(t)
+	want(t, "the right profile", w.wanted(t, "b"), []string{"lobby"})
+
+	// The wrong profile was applied; the right one counts from a minute later.
+	w.accept(t, fact("c1", 1, "joiner", "c", "analyst"))
+	w.round(t)
+	w.end(t, "")
+	w.accept(t, fact("c2", 2, "mover", "c", "guest"))
+	w.round(t)
+	want(t, "the difference", w.changes(t, w.event(t, "c", "c2").JobID), []string{"grant lobby", "revoke both", "revoke old", "revoke room"})
+
+	// Somebody left by mistake, and is back.
+	w.accept(t, fact("d1", 1, "joiner", "d", "guest"))
+	w.round(t)
+	w.end(t, "")
+	w.accept(t, fact("d2", 2, "leaver", "d"))
+	w.round(t)
+	w.accept(t, fact("d3", 3, "joiner", "d", "guest"))
+	w.round(t)
+	w.end(t, "")
+	w.closes(t, "d", "d2")
+	want(t, "who is back has", w.wanted(t, "d"), []string{"lobby"})
+	if e := w.event(t, "d", "d2"); e.Open || e.Reads != 0 {
+		t.Errorf("the leaver who came back is %+v", e)
+	}
+	jobs, err := w.Jobs(t.Context(), store.JobFilter{})
+	keys := []string{}
+	for _, j := range jobs {
+		keys = append(keys, j.IdempotencyKey)
+	}
+	slices.Sort(keys)
+	want(t, "what came of events", keys, []string{"event:a1", "event:b3", "event:c1", "event:c2", "event:d1", "event:d2", "event:d3"})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAnEventIsAppliedOnce(t *testing.T) {
 	t.Parallel()
 	w := setup(t)

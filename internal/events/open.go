@@ -34,7 +34,7 @@ type leftover struct {
 	failed  []access.Resource // to be revoked again
 	waiting int               // revokes that have not ended
 	since   []access.Resource // granted to a leaver after the event was applied
-	left    bool              // nothing was applied for the leaver since
+	away    bool              // it is a leaver, for whom nothing was applied since
 
 	gone  []access.Resource // that was granted once, and by the answers of Quick BI is not there any more
 	ended time.Time         // when the last of these answers came
@@ -57,7 +57,7 @@ func (a *Applier) lookAfter(ctx context.Context, e store.PersonEvent) error {
 	case len(left.since) > 0:
 		e.Problem = fmt.Sprintf("%d accesses were granted again after it: %s", len(left.since), naming(left.since))
 		return a.store.LookAgain(ctx, e, lookGranted)
-	case left.left:
+	case left.away:
 		return a.verify(ctx, e, left)
 	default:
 		return a.store.CloseEvent(ctx, e, a.options.Name)
@@ -75,7 +75,7 @@ func (a *Applier) leftover(ctx context.Context, e store.PersonEvent) (leftover, 
 		if err != nil {
 			return leftover{}, err
 		}
-		out.left = !rehired
+		out.away = !rehired
 	}
 	err := a.granted(ctx, e.Principal, func(g store.Granted) {
 		newest, asked := g.Newest()
@@ -87,9 +87,9 @@ func (a *Applier) leftover(ctx context.Context, e store.PersonEvent) (leftover, 
 			out.over(g, newest)
 		case newest.Operation == access.Revoke:
 			out.failed = append(out.failed, g.Resource)
-		case out.left && !newest.AcceptedAt.After(*e.AppliedAt):
+		case out.away && !newest.AcceptedAt.After(*e.AppliedAt):
 			out.failed = append(out.failed, g.Resource)
-		case out.left:
+		case out.away:
 			out.since = append(out.since, g.Resource)
 		}
 	})

@@ -31,7 +31,7 @@ func TestWorkersApplyEvents(t *testing.T) {
 	t.Cleanup(func() { _ = client.Close() })
 	submits := tasks.NewSubmitter(w.Store, tasks.NewQueue(client))
 	sandbox := httptest.NewServer(quickbitest.New(&quickbitest.Options{
-		Users: []string{"u"}, QAResources: []string{"both", "old", "lobby"}, Workspaces: []quickbitest.Workspace{{ID: "room"}},
+		Users: []string{"u"}, QAResources: []string{"both", "old", "lobby", "queued"}, Workspaces: []quickbitest.Workspace{{ID: "room"}},
 	}))
 	t.Cleanup(sandbox.Close)
 	ended := make(chan error)
@@ -74,16 +74,31 @@ func TestWorkersApplyEvents(t *testing.T) {
 		return state
 	}
 	testenv.Eventually(t, "the profile is granted", func() bool { return state("both") == store.InForce && state("lobby") == store.Gone })
+	held := store.Target{Scope: store.ScopeSource, Name: "nightly"}
+	if _, err := w.Pause(t.Context(), held, store.Order{Actor: "ops"}); err != nil {
+		t.Fatal(err)
+	}
+	queued := w.submit(t, granting("queued", "queued"))
 	w.accept(t, fact("e3", 3, "leaver", "u"))
 	testenv.Eventually(t, "the leaver is closed", func() bool {
 		w.soon(t)
 		return w.event(t, "u", "e3").ClosedAt != nil
 	})
+	if _, err := w.Resume(t.Context(), held, store.Order{Actor: "ops"}); err != nil {
+		t.Fatal(err)
+	}
+	testenv.Eventually(t, "the grant that was queued ends", func() bool {
+		job, err := w.Job(t.Context(), queued)
+		return err == nil && job.Status.Final()
+	})
+	if job, err := w.Job(t.Context(), queued); err != nil || job.Counts.Superseded != 1 || job.Calls.Sent != 0 {
+		t.Errorf("the grant that was queued ended as %+v after %+v, %v", job.Counts, job.Calls, err)
+	}
 	if state("both") != store.Gone || state("old") != store.Gone {
 		t.Errorf("a leaver still has: both %s, old %s", state("both"), state("old"))
 	}
-	if jobs, err := w.Jobs(t.Context(), store.JobFilter{}); err != nil || len(jobs) != 4 {
-		t.Errorf("%d jobs, %v; want one an event, and one that reads what is left", len(jobs), err)
+	if jobs, err := w.Jobs(t.Context(), store.JobFilter{}); err != nil || len(jobs) != 5 {
+		t.Errorf("%d jobs, %v; want one an event, the one that was held, and one that reads what is left", len(jobs), err)
 	}
 	found := []string{}
 	for _, f := range w.event(t, "u", "e3").Found.Found {

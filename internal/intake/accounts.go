@@ -32,6 +32,13 @@ func (a Account) String() string {
 	return a.Parent + "/" + a.Name
 }
 
+// ParseAccount reads what rows write in place of an id, with or without "account:".
+// ok is false for what can be no account.
+func ParseAccount(text string) (a Account, ok bool) {
+	a, _, bad := accountOf(access.Principal{Type: access.User, ID: accountPrefix + strings.TrimPrefix(text, accountPrefix)})
+	return a, bad == nil
+}
+
 // Owner says who has an account: a user, or nobody for a reason.
 type Owner struct {
 	UserID string

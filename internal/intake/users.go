@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/usher-bi/usher/internal/access"
@@ -16,6 +17,8 @@ type Users struct {
 	Errors   []RowError // every problem of every other row, in the order of the list
 	Rows     int        // of the list; blank lines are none
 	Warnings []string   // remarks about the whole list, for a person
+
+	lines []int // of IDs
 }
 
 // ReadUsers reads user ids from a file: one id a line, or a CSV file that names
@@ -124,7 +127,7 @@ func (l *userList) add(line int, id, typ string) {
 		return
 	}
 	l.users.Rows++
-	l.users.IDs = append(l.users.IDs, id)
+	l.users.IDs, l.users.lines = append(l.users.IDs, id), append(l.users.lines, line)
 	if access.LooksLikeUID(id) {
 		l.uids = tally{rows: l.uids.rows + 1, line: cmp.Or(l.uids.line, line)}
 	}
@@ -147,4 +150,41 @@ func (l *userList) finish() *Users {
 			"%d of the ids have 16 digits, the first at %d: make sure that these are Quick BI user ids and not Alibaba Cloud UIDs", l.uids.rows, l.uids.line))
 	}
 	return l.users
+}
+
+// Accounts lists the accounts that the list names in place of ids, each once.
+func (u *Users) Accounts() []Account {
+	var out []Account
+	seen := map[Account]bool{}
+	for _, id := range u.IDs {
+		if a, named, bad := accountOf(access.Principal{Type: access.User, ID: id}); named && bad == nil && !seen[a] {
+			seen[a] = true
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// Resolve puts the ids of users in the place of the accounts that the list names.
+// Those that have no user become errors, and so do names that no account can have.
+// Accounts that owners lacks stay as they are.
+func (u *Users) Resolve(owners map[Account]Owner) {
+	ids, lines := u.IDs[:0:0], u.lines[:0:0]
+	for i, id := range u.IDs {
+		a, named, bad := accountOf(access.Principal{Type: access.User, ID: id})
+		owner, answered := owners[a]
+		switch {
+		case named && bad == nil && answered && owner.UserID == "":
+			bad = &access.Problem{Column: colPrincipal.String(), Code: owner.Code, Message: owner.Reason}
+		case named && bad == nil && answered:
+			id = owner.UserID
+		}
+		if bad == nil {
+			ids, lines = append(ids, id), append(lines, u.lines[i])
+			continue
+		}
+		u.Errors = append(u.Errors, RowError{Line: u.lines[i], Column: bad.Column, RowID: lineID(u.lines[i]), Code: bad.Code, Message: bad.Message})
+	}
+	u.IDs, u.lines = ids, lines
+	slices.SortStableFunc(u.Errors, func(a, b RowError) int { return cmp.Compare(a.Line, b.Line) })
 }

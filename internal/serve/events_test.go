@@ -146,3 +146,52 @@ func TestGuardsHoldWhatComesOverHTTP(t *testing.T) {
 		t.Error("a job within the guards is held")
 	}
 }
+
+// A feed sees what became of its own events, and of a leaver what was found.
+func TestEventsAreListed(t *testing.T) {
+	t.Parallel()
+
+	w := setup(t)
+	w.loadProfiles()
+	ctx := w.t.Context()
+	left := strings.Replace(leaves, "2026-12", "2026-01", 1)
+	w.tell(inNDJSON, joins+"\n"+left+"\n").want(t, http.StatusAccepted)
+	due, err := w.store.DueEvents(ctx, 10)
+	if err != nil || len(due) != 1 {
+		t.Fatalf("due are %+v, %v", due, err)
+	}
+	if _, err := w.store.BeginEvent(ctx, due[0].Key(), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.store.EventApplied(ctx, store.AppliedEvent{EventKey: due[0].Key(), Open: true, Actor: "w"}); err != nil {
+		t.Fatal(err)
+	}
+	found := store.Remains{Found: []store.Remnant{{ResourceType: access.Dashboard, ResourceID: "d", Finding: store.FoundGone}, {ResourceID: "x", Finding: store.FoundForeign, Detail: "PAGE"}}}
+	if err := w.store.RemainsFound(ctx, due[0], &found, "w"); err != nil {
+		t.Fatal(err)
+	}
+	type document struct {
+		Events []view.Event `json:"events"`
+		More   bool         `json:"more"`
+	}
+	get := func(query string, header map[string]string) answered {
+		t.Helper()
+		return w.do(asked{method: "GET", path: "/v1/events?" + query, header: header})
+	}
+	if d := decode[document](t, get("open=true", nil).want(t, http.StatusOK)); d.More || len(d.Events) != 1 || !d.Events[0].Open ||
+		len(d.Events[0].ReadBack.Found) != 2 || d.Events[0].ReadBack.Found[1].Finding != store.FoundForeign {
+		t.Errorf("open are %+v", d)
+	}
+	if d := decode[document](t, get("principal=user-1", nil).want(t, http.StatusOK)); len(d.Events) != 1 || d.Events[0].ID != "hr-1" {
+		t.Errorf("events of a person are %+v", d)
+	}
+	other := w.newToken(store.Token{Name: "other", Source: "other", LaneMost: store.Bulk})
+	for _, query := range []string{"open=true", "principal=user-2"} {
+		if d := decode[document](t, get(query, map[string]string{"Authorization": "Bearer " + other}).want(t, http.StatusOK)); len(d.Events) != 0 {
+			t.Errorf("%s tells another source %+v", query, d)
+		}
+	}
+	for _, query := range []string{"", "open=false", "principal=", "principal=u&open=true", "lane=bulk"} {
+		w.do(asked{method: "GET", path: "/v1/events?" + query, raw: true}).problem(t, http.StatusBadRequest, "invalid_parameter")
+	}
+}

@@ -106,6 +106,7 @@ func New(o Options) *Server {
 	s.Mount("GET /v1/jobs/{id}/results", s.results)
 	s.Mount("GET /v1/jobs/{id}/failures", s.failures)
 	s.Mount("POST /v1/events", s.events)
+	s.Mount("GET /v1/events", s.listEvents)
 	s.Mount("GET /v1/limits", s.limits)
 	return s
 }

@@ -319,23 +319,18 @@ func (a Answer) calls() int {
 // application of events, from here to the commit, which must follow at once. Leavers
 // whom the job grants something are looked after again.
 func acceptLast(ctx context.Context, tx pgx.Tx, a accepting) error {
-	if err := alone(ctx, tx); err != nil {
-		return err
-	}
-	if err := a.reopen(ctx, tx); err != nil {
-		return fmt.Errorf("looking for people who left meanwhile: %w", err)
-	}
-	return nil
-}
-
-// alone closes the gate to everybody else until tx ends. Who stalls before that
-// loses the transaction, for it holds up all workers.
-func alone(ctx context.Context, tx pgx.Tx) error {
 	var batch pgx.Batch
-	batch.Queue(`SET LOCAL idle_in_transaction_session_timeout = '3s'`)
-	batch.Queue(closeGate, int64(gate))
+	queueAlone(&batch)
+	a.reopen(&batch)
 	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
 		return fmt.Errorf("waiting for calls that are being written down: %w", err)
 	}
 	return nil
+}
+
+// queueAlone closes the gate to everybody else until the transaction of a batch ends.
+// Who stalls before that loses the transaction, for it holds up all workers.
+func queueAlone(batch *pgx.Batch) {
+	batch.Queue(`SET LOCAL idle_in_transaction_session_timeout = '3s'`)
+	batch.Queue(closeGate, int64(gate))
 }

@@ -88,8 +88,10 @@ type AppliedEvent struct {
 // looks after the event, or sees the event when it is accepted.
 func (s *Store) EventApplied(ctx context.Context, a AppliedEvent) error {
 	return s.inTx(ctx, "writing down an event", func(tx pgx.Tx) error {
-		if err := alone(ctx, tx); err != nil {
-			return err
+		var batch pgx.Batch
+		queueAlone(&batch)
+		if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
+			return fmt.Errorf("waiting for jobs that are being accepted: %w", err)
 		}
 		var number int64
 		var kind people.Type

@@ -72,17 +72,16 @@ const reopenMeanwhile = reopenThose + `e.applied_at >= now() - interval '1 minut
 
 const reopenBefore = reopenThose + `(e.source, e.event_id) IN (SELECT * FROM unnest($3::text[], $4::text[]))` + reopenAudited
 
-// reopen has the leavers looked after whom the job grants something. It must be
-// called alone, see [alone].
-func (a accepting) reopen(ctx context.Context, tx pgx.Tx) error {
-	var batch pgx.Batch
+// reopen has the leavers looked after whom the job grants something. It must come
+// after the gate was closed, see [queueAlone].
+func (a accepting) reopen(batch *pgx.Batch) {
 	batch.Queue(reopenMeanwhile, a.job, a.actor)
-	if len(a.left) > 0 {
-		sources, ids := make([]string, len(a.left)), make([]string, len(a.left))
-		for i, k := range a.left {
-			sources[i], ids[i] = k.Source, k.ID
-		}
-		batch.Queue(reopenBefore, a.job, a.actor, sources, ids)
+	if len(a.left) == 0 {
+		return
 	}
-	return tx.SendBatch(ctx, &batch).Close()
+	sources, ids := make([]string, len(a.left)), make([]string, len(a.left))
+	for i, k := range a.left {
+		sources[i], ids[i] = k.Source, k.ID
+	}
+	batch.Queue(reopenBefore, a.job, a.actor, sources, ids)
 }

@@ -128,6 +128,7 @@ func TestPeopleAndSchedulesAreWithinTheRightsOfThePrograms(t *testing.T) {
 	allowed := map[string]error{
 		"EventApplied": s.EventApplied(ctx, store.AppliedEvent{EventKey: key, Open: true, Actor: "ann"}),
 		"RoundDone":    s.RoundDone(ctx, due[0], time.Minute),
+		"RemainsFound": s.RemainsFound(ctx, due[0], &store.Remains{}, "ann"),
 		"CloseEvent":   s.CloseEvent(ctx, store.PersonEvent{Source: key.Source}, "ann"),
 		"Granted":      s.Granted(ctx, store.GrantedFilter{}, func(store.Granted) error { return nil }),
 		"AddSchedule": s.AddSchedule(ctx, store.Schedule{

@@ -1,6 +1,8 @@
 package tasks_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -92,5 +94,67 @@ func TestReadTakesEveryFieldDown(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("work (-want +got):\n%s", diff)
+	}
+}
+
+// What is left of somebody is read with one call for all works and one a workspace;
+// whoever or whatever is gone is an answer.
+func TestReadRemains(t *testing.T) {
+	t.Parallel()
+	w := setup(t, office(ids("u", 3)))
+	w.work(t)
+	w.finish(t, w.submit(t, []access.Change{
+		give(access.User, "u1", work(access.Dashboard), access.RoleView), give(access.User, "u1", place("ws1"), "Auditor"),
+		give(access.User, "u2", work(access.Dashboard), access.RoleView),
+	}))
+	w.sandbox.RemoveUsers("u2")
+	w.sandbox.RemoveWorkspaces("ws2")
+	remains := func(user string, rooms ...string) []string {
+		t.Helper()
+		read, err := w.submitter.ReadRemains(t.Context(), tasks.RemainsRequest{
+			User: user, Works: true, Workspaces: rooms, Source: "s", RequestedBy: "t", Reason: "r", Ticket: "k", Key: user, Fingerprint: user,
+		})
+		if err != nil {
+			t.Fatalf("ReadRemains: %v", err)
+		}
+		if job := w.finish(t, read.JobID); job.Outcome != store.OutcomeSucceeded {
+			t.Errorf("reading %s: %s, %+v", user, job.Outcome, job.Counts)
+		}
+		var out []string
+		for _, r := range w.results(t, read.JobID) {
+			out = append(out, strings.TrimSpace(fmt.Sprintf("%s %s %s", r.Change.Resource, r.Status, r.Code)))
+		}
+		if err := w.store.SharedWorks(t.Context(), read.JobID, func(s store.SharedWork) error {
+			out = append(out, fmt.Sprintf("%s %s %s", s.WorkType, s.WorksID, s.WorkName))
+			return nil
+		}); err != nil {
+			t.Fatalf("SharedWorks: %v", err)
+		}
+		return out
+	}
+	for user, want := range map[string][]string{
+		"u1": {
+			"remains:* succeeded", "workspace:ws1 succeeded", "workspace:ws2 no_change workspace_not_exist",
+			"PAGE w-dashboard w-dashboard", "workspace ws1 Auditor (role 9001)",
+		},
+		"u2": {"remains:* no_change user_not_in_organization", "workspace:ws1 no_change user_not_in_organization", "workspace:ws2 no_change user_not_in_organization"},
+		"u3": {"remains:* succeeded", "workspace:ws1 no_change user_not_in_workspace", "workspace:ws2 no_change workspace_not_exist"},
+	} {
+		if diff := cmp.Diff(want, remains(user, "ws1", "ws2")); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", user, diff)
+		}
+	}
+	// An endpoint without the look-up leaves the queue of reads alone.
+	if err := w.sandbox.AddFaults(quickbitest.Fault{Kind: quickbitest.Refuse, Code: "InvalidAction.NotFound", Message: "no such", Action: "QueryUserRoleInfoInWorkspace"}); err != nil {
+		t.Fatal(err)
+	}
+	read, err := w.submitter.ReadRemains(t.Context(), tasks.RemainsRequest{User: "u3", Workspaces: []string{"ws1"}, Source: "s", RequestedBy: "t", Key: "k", Fingerprint: "f"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.finish(t, read.JobID)
+	stops, err := w.store.Stops(t.Context())
+	if got := w.results(t, read.JobID)[0]; got.Status != store.Failed || got.Code != tasks.CodeNotOffered || err != nil || len(stops) != 0 {
+		t.Errorf("without the look-up: %s %s, stops %+v, %v", got.Status, got.Code, stops, err)
 	}
 }
