@@ -22,6 +22,7 @@ import (
 	"github.com/usher-bi/usher/internal/config"
 	"github.com/usher-bi/usher/internal/events"
 	"github.com/usher-bi/usher/internal/schedule"
+	"github.com/usher-bi/usher/internal/store"
 	"github.com/usher-bi/usher/internal/tasks"
 	"github.com/usher-bi/usher/internal/webhook"
 )

@@ -137,7 +137,7 @@ func TestReadRemains(t *testing.T) {
 			"remains:* succeeded", "workspace:ws1 succeeded", "workspace:ws2 no_change workspace_not_exist",
 			"PAGE w-dashboard w-dashboard", "workspace ws1 Auditor (role 9001)",
 		},
-		"u2": {"remains:* no_change user_not_in_organization", "workspace:ws1 no_change user_not_in_organization", "workspace:ws2 no_change user_not_in_organization"},
+		"u2": {"remains:* no_change user_not_in_organization", "workspace:ws1 no_change user_not_in_organization", "workspace:ws2 no_change workspace_not_exist"},
 		"u3": {"remains:* succeeded", "workspace:ws1 no_change user_not_in_workspace", "workspace:ws2 no_change workspace_not_exist"},
 	} {
 		if diff := cmp.Diff(want, remains(user, "ws1", "ws2")); diff != "" {
