@@ -3,6 +3,8 @@ package events
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/usher-bi/usher/internal/access"
@@ -93,6 +95,9 @@ func (a *Applier) leftover(ctx context.Context, e store.PersonEvent) (leftover, 
 			out.since = append(out.since, g.Resource)
 		}
 	})
+	for _, list := range [][]access.Resource{out.failed, out.since, out.gone} {
+		slices.SortFunc(list, func(a, b access.Resource) int { return strings.Compare(a.String(), b.String()) })
+	}
 	return out, err
 }
 
