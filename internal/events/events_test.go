@@ -190,6 +190,51 @@ func TestALeaverLosesWhatWasAboutToBeWritten(t *testing.T) {
 	w.closes(t, "u", "gone")
 }
 
+// A leaver who is applied after an import has looked for such people, and before it
+// is accepted.
+func TestAJobSeesALeaverWhoIsAppliedMeanwhile(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.accept(t, fact("gone", 1, "leaver", "u"))
+	key := store.EventKey{Source: "hr", ID: "gone"}
+	if begun, err := w.BeginEvent(t.Context(), key, 0); !begun || err != nil {
+		t.Fatalf("BeginEvent = %t, %v", begun, err)
+	}
+	gate := w.connect(t)
+	for _, sql := range []string{`BEGIN`, `SELECT pg_advisory_xact_lock_shared(7201884418)`} { // a call is being written down
+		if _, err := gate.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ended := make(chan error)
+	for i, f := range []func() error{
+		func() error { return w.EventApplied(context.Background(), store.AppliedEvent{EventKey: key, Actor: "w"}) },
+		func() error {
+			_, err := w.submits.Submit(context.Background(), granting("k", "late"))
+			return err
+		},
+	} {
+		go func() { ended <- f() }()
+		testenv.Eventually(t, "it waits at the gate", func() bool {
+			var waiting int
+			err := w.sql.QueryRow(t.Context(), `SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`).Scan(&waiting)
+			return err == nil && waiting == i+1
+		})
+	}
+	if _, err := gate.Exec(t.Context(), `ROLLBACK`); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+	if e := w.event(t, "u", "gone"); !e.Open {
+		t.Errorf("the leaver is %+v", e)
+	}
+}
+
 // Who looks after a leaver and has not seen the newest job does not close the event.
 func TestALeaverIsNotClosedPastAJobThatIsAccepted(t *testing.T) {
 	t.Parallel()
