@@ -22,13 +22,13 @@ type ActionLane struct {
 
 const insertBacklog = `
 WITH new AS (
-    INSERT INTO backlog_lanes (action, lane) SELECT action, $2 FROM unnest($3::text[]) AS x (action)
+    INSERT INTO backlog_lanes (action, lane) SELECT DISTINCT action, lane FROM unnest($2::text[], $3::text[]) AS x (action, lane) ORDER BY 1, 2
     ON CONFLICT (action, lane) DO NOTHING
 )
 INSERT INTO backlog (job_id, action, lane, next_no, last_no, turn)
-SELECT $1, x.action, $2, x.next_no, x.last_no, coalesce(l.turn, 0)
-FROM unnest($3::text[], $4::int[], $5::int[]) AS x (action, next_no, last_no)
-LEFT JOIN backlog_lanes l ON l.action = x.action AND l.lane = $2`
+SELECT x.job_id, x.action, x.lane, x.next_no, x.last_no, coalesce(l.turn, 0)
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::int[], $5::int[]) AS x (job_id, action, lane, next_no, last_no)
+LEFT JOIN backlog_lanes l ON l.action = x.action AND l.lane = x.lane`
 
 // actionRuns are the tasks of a new job by action, each in a run of numbers.
 type actionRuns struct {
@@ -58,10 +58,22 @@ func (r *actionRuns) add(t NewTask, no int) error {
 	return nil
 }
 
-// writeBacklog has all tasks of a new job wait to be handed out.
-func writeBacklog(ctx context.Context, tx pgx.Tx, job pending) error {
-	_, err := tx.Exec(ctx, insertBacklog, job.number, job.Lane, job.runs.actions, job.runs.first, job.runs.last)
-	return err
+// queueBacklog has all tasks of new jobs wait to be handed out.
+func queueBacklog(batch *pgx.Batch, jobs []*pending) {
+	var (
+		numbers        []int64
+		actions, lanes []string
+		next, last     []int
+	)
+	for _, j := range jobs {
+		for i, action := range j.runs.actions {
+			numbers, actions, lanes = append(numbers, j.number), append(actions, string(action)), append(lanes, string(j.Lane))
+			next, last = append(next, j.runs.first[i]), append(last, j.runs.last[i])
+		}
+	}
+	if len(numbers) > 0 {
+		batch.Queue(insertBacklog, numbers, actions, lanes, next, last)
+	}
 }
 
 const listBacklogs = `

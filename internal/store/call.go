@@ -315,19 +315,6 @@ func (a Answer) calls() int {
 	return 1
 }
 
-// acceptLast makes a job's acceptance exclude the writing down of calls, and the
-// application of events, from here to the commit, which must follow at once. Leavers
-// whom the job grants something are looked after again.
-func acceptLast(ctx context.Context, tx pgx.Tx, a accepting) error {
-	var batch pgx.Batch
-	queueAlone(&batch)
-	a.reopen(&batch)
-	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
-		return fmt.Errorf("waiting for calls that are being written down: %w", err)
-	}
-	return nil
-}
-
 // queueAlone closes the gate to everybody else until the transaction of a batch ends.
 // Who stalls before that loses the transaction, for it holds up all workers.
 func queueAlone(batch *pgx.Batch) {

@@ -68,6 +68,13 @@ func copyBig(dst []byte, n int64) []byte {
 	return binary.BigEndian.AppendUint64(dst, uint64(n)) //nolint:gosec // two's complement
 }
 
+func copyBool(dst []byte, b bool) []byte {
+	if b {
+		return append(dst, 0, 0, 0, 1, 1)
+	}
+	return append(dst, 0, 0, 0, 1, 0)
+}
+
 func copyNull(dst []byte) []byte { return append(dst, "\xff\xff\xff\xff"...) }
 
 func copyText(dst []byte, s string) []byte {

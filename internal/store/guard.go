@@ -44,6 +44,11 @@ type Objection struct {
 	Message string
 }
 
+// watch reports whether there is anything that a job could be held for.
+func (g Guards) watch() bool {
+	return g.MaxRevokes > 0 || g.MaxRevokeShare > 0 || g.MaxRevokesPerDay > 0 || g.MaxShrink > 0 || len(g.Objections) > 0
+}
+
 // byGuard is the actor of what guards do.
 const byGuard = "usher"
 
@@ -51,10 +56,8 @@ const holdJob = `INSERT INTO pauses (scope, name, actor, reason, guard) VALUES (
 
 // guard holds a new job in the transaction that writes it, if its guards have
 // something against it.
-func guard(ctx context.Context, tx pgx.Tx, created Created, job pending) (held bool, err error) {
-	if job.Retry {
-		return false, nil
-	}
+func guard(ctx context.Context, tx pgx.Tx, job *pending) (held bool, err error) {
+	created := job.created
 	found, err := objections(ctx, tx, created, job)
 	if err != nil || len(found) == 0 {
 		return false, err
@@ -72,7 +75,7 @@ func guard(ctx context.Context, tx pgx.Tx, created Created, job pending) (held b
 	})
 }
 
-func objections(ctx context.Context, tx pgx.Tx, created Created, job pending) ([]Objection, error) {
+func objections(ctx context.Context, tx pgx.Tx, created Created, job *pending) ([]Objection, error) {
 	g, sent, revokes := job.Guards, job.runs.changes, job.runs.revokes
 	found := append([]Objection{}, g.Objections...)
 	if g.MaxRevokes > 0 && revokes > g.MaxRevokes {
@@ -108,7 +111,7 @@ WHERE j.source = $1 AND j.created_at > now() - interval '1 day' AND j.revokes > 
 
 // dailyObjection judges jobs of a source one after the other, so that two which
 // come at once do not both find room.
-func dailyObjection(ctx context.Context, tx pgx.Tx, created Created, job pending) ([]Objection, error) {
+func dailyObjection(ctx context.Context, tx pgx.Tx, created Created, job *pending) ([]Objection, error) {
 	revokes, most := job.runs.revokes, job.Guards.MaxRevokesPerDay
 	if most <= 0 || revokes == 0 {
 		return nil, nil
@@ -132,7 +135,7 @@ WHERE j.source = $1 AND j.id <> $2 AND j.parent_id IS NULL AND j.input_sha256 <>
 ORDER BY j.created_at DESC
 LIMIT 1`
 
-func shrinkObjection(ctx context.Context, tx pgx.Tx, created Created, job pending) ([]Objection, error) {
+func shrinkObjection(ctx context.Context, tx pgx.Tx, created Created, job *pending) ([]Objection, error) {
 	if job.Guards.MaxShrink <= 0 {
 		return nil, nil
 	}

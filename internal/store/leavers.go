@@ -15,31 +15,45 @@ const unlessBack = `NOT EXISTS (SELECT FROM person_events a
 const anyLeavers = `EXISTS (SELECT FROM person_events WHERE type = 'leaver' AND status = 'applied')`
 
 const selectLeavers = `
-SELECT e.source, e.event_id
+SELECT given.job_id, e.source, e.event_id
 FROM (
-    SELECT DISTINCT p.id FROM tasks t CROSS JOIN unnest(t.principals) AS p (id)
-    WHERE t.job_id = $1 AND t.operation = 'grant' AND t.principal_type = 'user' AND ` + anyLeavers + `
+    SELECT DISTINCT t.job_id, p.id FROM tasks t CROSS JOIN unnest(t.principals) AS p (id)
+    WHERE t.job_id = ANY ($1) AND t.operation = 'grant' AND t.principal_type = 'user' AND ` + anyLeavers + `
 ) given
 JOIN person_events e ON e.principal = given.id
 WHERE e.type = 'leaver' AND e.status = 'applied' AND ` + unlessBack
 
-// leaversAmong lists the events of leavers whom a job that is being written grants
+// leaverOf is the event of a leaver whom a job grants something.
+type leaverOf struct {
+	Job        int64
+	Source, ID string // of the event
+}
+
+// leaversAmong lists the events of leavers whom jobs that are being written grant
 // something. It is the last to read much in the transaction.
-func leaversAmong(ctx context.Context, tx pgx.Tx, job int64) (left []EventKey, err error) {
+func leaversAmong(ctx context.Context, tx pgx.Tx, jobs []*pending) (left []leaverOf, err error) {
+	numbers, _ := submitters(jobs)
 	var batch pgx.Batch
 	batch.Queue(byIndex)
-	batch.Queue(selectLeavers, job).Query(func(rows pgx.Rows) (err error) {
-		left, err = pgx.CollectRows(rows, pgx.RowToStructByPos[EventKey])
+	batch.Queue(selectLeavers, numbers).Query(func(rows pgx.Rows) (err error) {
+		left, err = pgx.CollectRows(rows, pgx.RowToStructByPos[leaverOf])
 		return err
 	})
 	return left, tx.SendBatch(ctx, &batch).Close()
 }
 
-// accepting is a job that is about to be accepted.
+// accepting are jobs that are about to be accepted.
 type accepting struct {
-	job   int64
-	actor string
-	left  []EventKey // of leavers whom it grants something
+	jobs []*pending
+	left []leaverOf // whom they grant something
+}
+
+// submitters are the numbers of jobs, and who asked for each.
+func submitters(jobs []*pending) (numbers []int64, actors []string) {
+	for _, j := range jobs {
+		numbers, actors = append(numbers, j.number), append(actors, j.RequestedBy)
+	}
+	return numbers, actors
 }
 
 // A leaver's event that was closed already is opened again, and one that is open is
@@ -47,17 +61,19 @@ type accepting struct {
 const (
 	reopenThose = `
 WITH gone AS (
-    SELECT e.source, e.event_id, e.closed_at FROM person_events e
+    SELECT e.source, e.event_id, e.closed_at, j.id, j.actor
+    FROM person_events e
+    CROSS JOIN unnest($1::bigint[], $2::text[]) AS j (id, actor)
     WHERE e.type = 'leaver' AND e.status = 'applied' AND `
 
 	reopenAudited = `
-    FOR UPDATE
+    FOR UPDATE OF e
 ), opened AS (
     UPDATE person_events e SET open = true, closed_at = NULL, look_at = clock_timestamp()
     FROM gone WHERE e.source = gone.source AND e.event_id = gone.event_id
 )
 INSERT INTO audit (actor, event, job_id, detail)
-SELECT $2, '` + eventPersonReopened + `', $1::bigint, jsonb_build_object('source', source, 'event_id', event_id) FROM gone WHERE closed_at IS NOT NULL`
+SELECT actor, '` + eventPersonReopened + `', id, jsonb_build_object('source', source, 'event_id', event_id) FROM gone WHERE closed_at IS NOT NULL`
 )
 
 // Those that were applied while the job was being written cannot be among those
@@ -66,22 +82,23 @@ SELECT $2, '` + eventPersonReopened + `', $1::bigint, jsonb_build_object('source
 const reopenMeanwhile = reopenThose + `e.applied_at >= now() - interval '1 minute' AND ` + unlessBack + `
       AND EXISTS (
           SELECT FROM changes c
-          WHERE c.job_id = $1 AND access_key(c.principal_type, c.principal, c.resource_type || ':' || c.resource_id)
+          WHERE c.job_id = j.id AND access_key(c.principal_type, c.principal, c.resource_type || ':' || c.resource_id)
                 BETWEEN principal_key('user', e.principal) AND principal_key('user', e.principal) + 4294967295
             AND c.task_no IS NOT NULL AND c.operation <> 'read' AND c.operation = 'grant' AND c.principal_type = 'user' AND c.principal = e.principal)` + reopenAudited
 
-const reopenBefore = reopenThose + `(e.source, e.event_id) IN (SELECT * FROM unnest($3::text[], $4::text[]))` + reopenAudited
+const reopenBefore = reopenThose + `(j.id, e.source, e.event_id) IN (SELECT * FROM unnest($3::bigint[], $4::text[], $5::text[]))` + reopenAudited
 
-// reopen has the leavers looked after whom the job grants something. It must come
+// reopen has the leavers looked after whom the jobs grant something. It must come
 // after the gate was closed, see [queueAlone].
 func (a accepting) reopen(batch *pgx.Batch) {
-	batch.Queue(reopenMeanwhile, a.job, a.actor)
+	numbers, actors := submitters(a.jobs)
+	batch.Queue(reopenMeanwhile, numbers, actors)
 	if len(a.left) == 0 {
 		return
 	}
-	sources, ids := make([]string, len(a.left)), make([]string, len(a.left))
-	for i, k := range a.left {
-		sources[i], ids[i] = k.Source, k.ID
+	jobs, sources, ids := make([]int64, len(a.left)), make([]string, len(a.left)), make([]string, len(a.left))
+	for i, l := range a.left {
+		jobs[i], sources[i], ids[i] = l.Job, l.Source, l.ID
 	}
-	batch.Queue(reopenBefore, a.job, a.actor, sources, ids)
+	batch.Queue(reopenBefore, numbers, actors, jobs, sources, ids)
 }

@@ -126,11 +126,13 @@ func (s *Store) pauses(ctx context.Context, where string, args ...any) ([]Pause,
 	if err != nil {
 		return nil, outward("listing pauses", err)
 	}
-	pauses, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (p Pause, err error) {
-		err = row.Scan(&p.Scope, &p.Name, &p.Since, &p.Actor, &p.Reason, &p.Guard)
-		return p, err
-	})
+	pauses, err := pgx.CollectRows(rows, scanPause)
 	return pauses, outward("listing pauses", err)
+}
+
+func scanPause(row pgx.CollectableRow) (p Pause, err error) {
+	err = row.Scan(&p.Scope, &p.Name, &p.Since, &p.Actor, &p.Reason, &p.Guard)
+	return p, err
 }
 
 // PausesAction reports whether the pause keeps every task of an action from

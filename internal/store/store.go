@@ -51,6 +51,8 @@ type Store struct {
 	begins  together[NewCall, *beginning]
 	endings together[finishing, bool]
 	finals  together[int64, bool]
+
+	arrivals arrivals // small jobs
 }
 
 // Options adjusts a Store. The zero value works.
@@ -92,6 +94,7 @@ func New(ctx context.Context, databaseURL string, o Options) (*Store, error) {
 		return nil, err
 	}
 	s.claims.do, s.begins.do, s.endings.do, s.finals.do = s.claim, s.begin, s.finishPlainly, s.endable
+	s.arrivals.accept = s.accept
 	return s, nil
 }
 

@@ -3,14 +3,13 @@ package store
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash"
-	"iter"
+	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/oklog/ulid/v2"
 
 	"github.com/usher-bi/usher/internal/access"
 )
@@ -24,6 +23,16 @@ type Created struct {
 	Number   int64  // the job's number, for [TaskRef]
 	Replayed bool   // the job was there already; nothing was written
 	Held     bool   // a guard holds the job, which is new
+
+	// New is the job as it was committed, if it is new and has something to send in
+	// every row; nil where [Store.Job] has to be asked.
+	New *NewlyCreated
+}
+
+// NewlyCreated is a job as it was committed, and what keeps it from being sent.
+type NewlyCreated struct {
+	Job    Job
+	Pauses []Pause // as [Store.PausesOf] lists them
 }
 
 const insertJob = `
@@ -33,126 +42,41 @@ VALUES ($1, (SELECT id FROM jobs WHERE ulid = $2), $3, $4, $5, $6, $7, $8, $9, $
         CASE WHEN $16 THEN (SELECT coalesce(ranks_as, id) FROM jobs WHERE ulid = $2) END,
         EXISTS (SELECT FROM webhooks w WHERE w.source IN ('', $3) AND ` + webhookActive + `))
 ON CONFLICT (source, idempotency_key) DO NOTHING
-RETURNING id, to_jsonb(created_at AT TIME ZONE 'UTC') #>> '{}'`
+RETURNING id, created_at, to_jsonb(created_at AT TIME ZONE 'UTC') #>> '{}'`
 
 const jobByKey = `SELECT id, ulid, fingerprint FROM jobs WHERE source = $1 AND idempotency_key = $2`
 
 // CreateJob writes a job with its changes, tasks and first audit row in one
 // transaction: all of it or nothing. The tasks wait for [Store.HandOut]. The same key with the same fingerprint
 // returns the job that is there; with another fingerprint, [ErrKeyReused].
+//
+// Small jobs that come while others are being written share a transaction, and so
+// a commit, with those that come likewise.
 func (s *Store) CreateJob(ctx context.Context, job NewJob) (Created, error) {
-	var created Created
-	err := s.inTx(ctx, "writing the job", func(tx pgx.Tx) error {
-		var acceptedAt string
-		id := ulid.Make().String()
-		err := tx.QueryRow(ctx, insertJob, id, job.ParentID, job.Source, job.RequestedBy, job.Reason, job.Lane,
-			job.IdempotencyKey, job.Fingerprint, job.Changes.Len, job.Header, job.Input.SHA256,
-			job.Input.Encoding, job.Input.Delimiter, job.Tasks.Len+1, job.UpdateRole, job.Retry).
-			Scan(&created.Number, &acceptedAt)
-		if errors.Is(err, pgx.ErrNoRows) {
-			created, err = replay(ctx, tx, job)
-			return err
-		}
-		if err != nil {
-			return err
-		}
-		created.ID = id
-		rows := pending{NewJob: job, number: created.Number}
-		changes, err := rows.write(ctx, tx)
-		if err != nil {
-			return err
-		}
-		if err := writeBacklog(ctx, tx, rows); err != nil {
-			return fmt.Errorf("writing the backlog: %w", err)
-		}
-		if rows.runs.revokes > 0 {
-			if _, err := tx.Exec(ctx, `UPDATE jobs SET revokes = $2 WHERE id = $1`, created.Number, rows.runs.revokes); err != nil {
-				return fmt.Errorf("counting revokes: %w", err)
-			}
-		}
-		detail := map[string]any{
-			"source": job.Source, "reason": job.Reason, "rows": job.Changes.Len, "tasks": job.Tasks.Len,
-			"idempotency_key": job.IdempotencyKey, "input_sha256": job.Input.SHA256, "parent": job.ParentID,
-			"id": created.ID, "accepted_at": acceptedAt, "changes_sha256": changes,
-		}
-		if job.Token != "" {
-			detail["token"] = job.Token
-		}
-		err = writeAudit(ctx, tx, AuditEvent{Actor: job.RequestedBy, Event: EventSubmitted, Job: created.Number, Detail: detail})
-		if err != nil {
-			return err
-		}
-		if created.Held, err = guard(ctx, tx, created, rows); err != nil {
-			return fmt.Errorf("judging by the guards: %w", err)
-		}
-		left, err := leaversAmong(ctx, tx, created.Number)
-		if err != nil {
-			return fmt.Errorf("looking for people who left: %w", err)
-		}
-		return acceptLast(ctx, tx, accepting{job: created.Number, actor: job.RequestedBy, left: left})
-	})
-	return created, err
-}
-
-// replay finds the job that already stands for the key of job.
-func replay(ctx context.Context, tx pgx.Tx, job NewJob) (Created, error) {
-	found := Created{Replayed: true}
-	var fingerprint string
-	err := tx.QueryRow(ctx, jobByKey, job.Source, job.IdempotencyKey).Scan(&found.Number, &found.ID, &fingerprint)
+	if job.Changes.Len <= smallJob {
+		return s.arrivals.ask(ctx, job)
+	}
+	jobs, err := s.accept(ctx, []NewJob{job})
 	if err != nil {
 		return Created{}, err
 	}
-	if fingerprint != job.Fingerprint {
-		return Created{}, fmt.Errorf("key %q of source %q is job %s: %w", job.IdempotencyKey, job.Source, found.ID, ErrKeyReused)
-	}
-	return found, nil
+	return jobs[0].created, jobs[0].err
 }
 
-// pending is a job whose rows are being written.
+// pending is a job that is being written.
 type pending struct {
 	NewJob
 
-	number  int64
-	runs    actionRuns
-	settled int // changes with an exception
-}
-
-// write copies the rows of a job and returns the digest of its changes, by which
-// the audit covers them.
-func (j *pending) write(ctx context.Context, tx pgx.Tx) (changes string, err error) {
-	digest := sha256.New()
-	if err := copyRows(ctx, tx, "tasks", taskColumns, j.taskRows); err != nil {
-		return "", err
-	}
-	if n := len(j.runs.last); n > 0 && j.runs.last[n-1] != j.Tasks.Len || n == 0 && j.Tasks.Len > 0 {
-		return "", fmt.Errorf("%d tasks were announced and others written", j.Tasks.Len)
-	}
-	written, err := copyBinary(ctx, tx, "changes", changeColumns, j.changeBlocks(digest))
-	if err == nil && written != int64(j.Changes.Len) {
-		err = fmt.Errorf("%d changes were announced and %d written", j.Changes.Len, written)
-	}
-	if err != nil {
-		return "", err
-	}
-	if j.settled == 0 {
-		return hexSum(digest), nil
-	}
-	return hexSum(digest), copyRows(ctx, tx, "exceptions", exceptionColumns, j.exceptionRows)
-}
-
-// copyRows copies what rows yields, which may use the memory of a row again for
-// the next. An error that it yields ends the copy.
-func copyRows(ctx context.Context, tx pgx.Tx, table string, columns []string, rows iter.Seq2[[]any, error]) error {
-	next, stop := iter.Pull2(rows)
-	defer stop()
-	_, err := tx.CopyFrom(ctx, pgx.Identifier{table}, columns, pgx.CopyFromFunc(func() ([]any, error) {
-		row, err, _ := next()
-		return row, err
-	}))
-	if err != nil {
-		return fmt.Errorf("copying %s: %w", table, err)
-	}
-	return nil
+	number     int64
+	created    Created
+	createdAt  time.Time
+	acceptedAt string     // createdAt, as it is sealed
+	runs       actionRuns // once its tasks were written
+	digest     string     // of its changes, once they were
+	written    int        // changes
+	settled    int        // of them, with an exception
+	broken     error      // what is wrong with its tasks
+	err        error      // why it was not written, though others were
 }
 
 var taskColumns = []string{
@@ -160,21 +84,38 @@ var taskColumns = []string{
 	"principal_type", "principals", "resources", "role", "expires_on", "unsure",
 }
 
-// taskRows yields the rows of the tasks and finds their runs.
-func (j *pending) taskRows(yield func([]any, error) bool) {
+// copyTasks yields the rows of the tasks to be copied, in blocks that begin with
+// what is in block, and finds their runs. It returns the last one, which is not
+// yielded yet, and false if no more is wanted.
+func (j *pending) copyTasks(block []byte, yield func([]byte) bool) (last []byte, more bool) {
 	no := 0
 	for t := range j.Tasks.each() {
 		no++
-		first := t.FirstChange + 1
-		err := j.runs.add(t, no)
-		row := []any{
-			j.number, no, no, first, first + t.Cells() - 1, t.Action, t.Operation,
-			t.Principals[0].Type, principalIDs(t.Rectangle), resourceKeys(t.Rectangle), t.Terms.Role, date(t.Terms.ExpiresOn), t.Unsure,
+		if err := j.runs.add(t, no); err != nil && j.broken == nil {
+			j.broken = err
 		}
-		if !yield(row, err) {
-			return
+		if block = copyTask(block, j.number, no, t); len(block) < copyBlock {
+			continue
 		}
+		if !yield(block) {
+			return nil, false
+		}
+		block = block[:0]
 	}
+	return block, true
+}
+
+// copyTask appends a task as a row to be copied, in the order of taskColumns.
+func copyTask(dst []byte, job int64, no int, t NewTask) []byte {
+	first := t.FirstChange + 1
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(taskColumns))) //nolint:gosec // a few
+	dst = copyInt(copyInt(copyBig(dst, job), no), no)
+	dst = copyInt(copyInt(dst, first), first+t.Cells()-1)
+	dst = copyText(copyText(dst, string(t.Action)), string(t.Operation))
+	dst = copyText(dst, string(t.Principals[0].Type))
+	dst = copyTexts(copyTexts(dst, principalIDs(t.Rectangle)), resourceKeys(t.Rectangle))
+	dst = copyDate(copyText(dst, t.Terms.Role), t.Terms.ExpiresOn)
+	return copyBool(dst, t.Unsure)
 }
 
 var changeColumns = []string{
@@ -182,47 +123,79 @@ var changeColumns = []string{
 	"resource_type", "resource_id", "role", "expires_on", "reason", "ticket", "cells",
 }
 
-// changeBlocks yields the rows of the changes to be copied, and feeds h with each.
-func (j *pending) changeBlocks(h hash.Hash) iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		var r changeRow
-		var text []byte
-		block := make([]byte, 0, 2*copyBlock)
-		no := 0
-		for c := range j.Changes.each() {
-			no++
-			r.fill(j.number, no, c)
-			if c.Exception != nil {
-				j.settled++
-			}
-			text = r.appendTo(text[:0])
-			_, _ = h.Write(text) // a hash never fails
-			if block = r.copyTo(block); len(block) < copyBlock && no < j.Changes.Len {
-				continue
-			}
-			if !yield(block) {
-				return
-			}
-			block = block[:0]
-			if j.Progress != nil {
-				j.Progress(no)
-			}
+// copyChanges is as copyTasks, for the changes, and digests them.
+func (j *pending) copyChanges(block []byte, yield func([]byte) bool) (last []byte, more bool) {
+	var r changeRow
+	var text []byte
+	h := sha256.New()
+	for c := range j.Changes.each() {
+		j.written++
+		r.fill(j.number, j.written, c)
+		if c.Exception != nil {
+			j.settled++
 		}
-		if len(block) > 0 { // fewer came than were announced
-			yield(block)
+		text = r.appendTo(text[:0])
+		_, _ = h.Write(text) // a hash never fails
+		if block = r.copyTo(block); len(block) < copyBlock {
+			continue
 		}
+		if !yield(block) {
+			return nil, false
+		}
+		block = block[:0]
+		j.tell()
+	}
+	j.digest = hexSum(h)
+	j.tell()
+	return block, true
+}
+
+func (j *pending) tell() {
+	if j.Progress != nil {
+		j.Progress(j.written)
 	}
 }
 
 var exceptionColumns = []string{"job_id", "change_no", "status", "code", "message", "retryable"}
 
-func (j *pending) exceptionRows(yield func([]any, error) bool) {
+// copyExceptions is as copyTasks, for what changes are settled with.
+func (j *pending) copyExceptions(block []byte, yield func([]byte) bool) (last []byte, more bool) {
 	no := 0
 	for c := range j.Changes.each() {
 		no++
-		if e := c.Exception; e != nil && !yield([]any{j.number, no, e.Status, e.Code, e.Message, e.Retryable}, nil) {
-			return
+		e := c.Exception
+		if e == nil {
+			continue
 		}
+		block = binary.BigEndian.AppendUint16(block, uint16(len(exceptionColumns))) //nolint:gosec // a few
+		block = copyInt(copyBig(block, j.number), no)
+		block = copyText(copyText(copyText(block, string(e.Status)), e.Code), e.Message)
+		if block = copyBool(block, e.Retryable); len(block) < copyBlock {
+			continue
+		}
+		if !yield(block) {
+			return nil, false
+		}
+		block = block[:0]
+	}
+	return block, true
+}
+
+// announced returns an error unless what was copied is what the job announced.
+func (j *pending) announced() error {
+	tasks := 0
+	if n := len(j.runs.last); n > 0 {
+		tasks = j.runs.last[n-1]
+	}
+	switch {
+	case j.broken != nil:
+		return j.broken
+	case tasks != j.Tasks.Len:
+		return fmt.Errorf("%d tasks were announced and others written", j.Tasks.Len)
+	case j.written != j.Changes.Len:
+		return fmt.Errorf("%d changes were announced and %d written", j.Changes.Len, j.written)
+	default:
+		return nil
 	}
 }
 
@@ -299,12 +272,22 @@ type AuditEvent struct {
 }
 
 func writeAudit(ctx context.Context, tx pgx.Tx, e AuditEvent) error {
+	var batch pgx.Batch
+	if err := e.queue(&batch); err != nil {
+		return err
+	}
+	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
+		return fmt.Errorf("writing the audit: %w", err)
+	}
+	return nil
+}
+
+// queue adds the writing of e to a batch.
+func (e AuditEvent) queue(batch *pgx.Batch) error {
 	detail, err := json.Marshal(e.Detail)
 	if err != nil {
 		return fmt.Errorf("encoding audit detail: %w", err)
 	}
-	if _, err := tx.Exec(ctx, insertAudit, e.Actor, e.Event, e.Job, e.Task, detail); err != nil {
-		return fmt.Errorf("writing the audit: %w", err)
-	}
+	batch.Queue(insertAudit, e.Actor, e.Event, e.Job, e.Task, detail)
 	return nil
 }
