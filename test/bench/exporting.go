@@ -110,15 +110,20 @@ func (s *site) export(ctx context.Context, args []string) (took time.Duration, p
 // what the parent had when it started the process.
 func watchPeak(ctx context.Context, pid int) (peak float64) {
 	for {
-		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid)) // gone: the last one holds
-		if _, rest, ok := bytes.Cut(text, []byte("VmHWM:")); ok {
-			var kilobytes float64
-			if _, err := fmt.Sscan(string(rest), &kilobytes); err == nil {
-				peak = max(peak, kilobytes*1024)
-			}
-		}
+		peak = max(peak, peakOf(pid)) // once it is gone, the last one holds
 		if !pause(ctx, 10*time.Millisecond) {
 			return peak
 		}
 	}
+}
+
+// peakOf returns the most memory that a process had so far; 0 where the system
+// does not tell.
+func peakOf(pid int) float64 {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	var kilobytes float64
+	if _, rest, ok := bytes.Cut(text, []byte("VmHWM:")); ok {
+		_, _ = fmt.Sscan(string(rest), &kilobytes)
+	}
+	return kilobytes * 1024
 }

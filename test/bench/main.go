@@ -71,6 +71,8 @@ var scenarios = []struct {
 	{"fair", fair},
 	{"overhead", overhead},
 	{"import", importing},
+	{"intake", intaking},
+	{"intake-large", intakeLines},
 	{"rivals", rivals},
 	{"status", standing},
 	{"wal", wal},
