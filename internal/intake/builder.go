@@ -67,7 +67,7 @@ func (b *builder) add(r record) error {
 		return nil
 	}
 	if b.batch.Total() == b.options.MaxRows {
-		return fileError(CodeTooManyRows, "the file has more than %d rows, the most that one job takes; split it", b.options.MaxRows)
+		return errTooManyRows(b.options.MaxRows)
 	}
 	if length := lengthOf(r.cells); length > maxRecord {
 		return errTooLong(r.line)
@@ -91,6 +91,10 @@ func (b *builder) add(r record) error {
 		problems = b.pairs.check(&row, &b.batch.rows)
 	}
 	return b.keep(row, problems)
+}
+
+func errTooManyRows(most int) error {
+	return fileError(CodeTooManyRows, "the file has more than %d rows, the most that one job takes; split it", most)
 }
 
 // lengthOf returns the bytes of all cells.

@@ -16,7 +16,7 @@ import (
 //
 // The file is read piece by piece. One that turns out not to be UTF-8 is read
 // once more from where it began; for that an r that is no [io.Seeker], or cannot
-// seek, is held in memory as far as it was read.
+// seek, is held in memory, packed, as far as it was read.
 func ReadCSV(r io.Reader, o Options) (*Batch, error) {
 	return readFile(r, o, func(in *tape) (*Batch, error) {
 		batch, err := parse(in, o)

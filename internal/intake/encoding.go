@@ -2,6 +2,7 @@ package intake
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"unicode/utf8"
@@ -26,6 +27,7 @@ var errNotUTF8 = errors.New("not UTF-8")
 type decoded struct {
 	in       io.Reader
 	name     string // of the encoding, in messages
+	remedy   string // of damage, in messages; "" for that of a CSV file
 	guess    bool   // it may be another one: errNotUTF8 then
 	replaced bool   // a decoder has put U+FFFD for what it has no character for; no sound file holds that
 
@@ -70,7 +72,8 @@ func (d *decoded) read() ([]byte, error) {
 		if d.guess {
 			return nil, errNotUTF8
 		}
-		return nil, fileError(CodeInvalidEncoding, "line %d holds bytes that are not %s; save the file as CSV UTF-8", 1+d.lines+lineEnds(block[:at]), d.name)
+		return nil, fileError(CodeInvalidEncoding, "line %d holds bytes that are not %s; %s", 1+d.lines+lineEnds(block[:at]), d.name,
+			cmp.Or(d.remedy, "save the file as CSV UTF-8"))
 	}
 	d.size += len(block)
 	d.lines += lineEnds(block)

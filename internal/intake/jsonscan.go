@@ -7,7 +7,8 @@ import (
 )
 
 // What is scanned here was found to be valid JSON before, so that nothing needs
-// to be checked again. It is scanned by hand because the standard decoder forgets
+// to be checked again: of a file that is changed while it is read it may make
+// anything, but it comes to an end. It is scanned by hand because the standard decoder forgets
 // the order of the members, takes the last of two with one name, and makes
 // numbers of numbers.
 
@@ -32,17 +33,7 @@ func nextMember(rest string) (m member, after string, ok bool) {
 	rest = strings.TrimLeft(rest[end:], jsonSpace+":")
 	end = valueEnd(rest)
 	m.raw = rest[:end]
-	return m, rest[end:], true
-}
-
-// nextElement is [nextMember] of an array.
-func nextElement(rest string) (raw, after string, ok bool) {
-	rest = strings.TrimLeft(rest, jsonSpace+",")
-	if rest == "" || rest[0] == ']' {
-		return "", rest, false
-	}
-	end := valueEnd(rest)
-	return rest[:end], rest[end:], true
+	return m, rest[end:], end > 0
 }
 
 const jsonSpace = " \t\r\n"
@@ -91,6 +82,9 @@ func stringEnd(s string) int {
 // decodeString returns the text of a JSON string. It is not sound if it cannot
 // be kept as it is: half of a surrogate pair, or a NUL.
 func decodeString(raw string) (text string, sound bool) {
+	if len(raw) < 2 {
+		return "", false
+	}
 	text = raw[1 : len(raw)-1]
 	if strings.IndexByte(text, '\\') < 0 {
 		return text, true

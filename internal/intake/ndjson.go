@@ -3,12 +3,10 @@ package intake
 import (
 	"bytes"
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"io"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/usher-bi/usher/internal/access"
 )
@@ -22,53 +20,34 @@ import (
 //
 // It is UTF-8, with or without a byte order mark. Everything else is as with
 // [ReadCSV], and so are the errors.
+//
+// The file is read twice, piece by piece: first for the names, because what is
+// written of a row has a place for each name that any row has. An r that is no
+// [io.Seeker], or cannot seek, is held in memory, packed.
 func ReadNDJSON(r io.Reader, o Options) (*Batch, error) {
-	raw, err := readAll(r, cmp.Or(o.MaxBytes, DefaultMaxBytes))
-	if err != nil {
-		return nil, err
-	}
-	sum := sha256.Sum256(raw)
-	body, encoding, err := jsonText(raw)
-	if err != nil {
-		return nil, err
-	}
-	if first := bytes.TrimLeft(body, jsonSpace); first[0] != '{' {
-		return nil, notNDJSON(first)
-	}
-	batch, err := readObjects(lines(body), o)
-	if err != nil {
-		return nil, err
-	}
-	batch.SHA256, batch.Encoding = hex.EncodeToString(sum[:]), encoding
-	return batch, nil
+	return readObjects(r, o, (*jsonText).lines)
 }
 
-// jsonText returns a JSON text without its byte order mark.
-func jsonText(raw []byte) (body []byte, encoding string, err error) {
-	body, marked := bytes.CutPrefix(raw, []byte("\xef\xbb\xbf"))
-	encoding = encodingUTF8
-	if marked {
-		encoding = encodingUTF8BOM
-	}
-	switch {
-	case !utf8.Valid(body):
-		return nil, "", fileError(CodeInvalidEncoding, "line %d holds bytes that are not UTF-8; JSON is UTF-8",
-			1+bytes.Count(body[:invalidAt(body)], []byte{'\n'}))
-	case len(bytes.TrimSpace(body)) == 0:
-		return nil, "", fileError(CodeEmptyFile, "the file is empty")
-	}
-	return body, encoding, nil
-}
-
-// invalidAt returns where the first byte stands that is not UTF-8; there must be one.
-func invalidAt(body []byte) int {
-	at := 0
-	for {
-		r, size := utf8.DecodeRune(body[at:])
-		if r == utf8.RuneError && size <= 1 {
-			return at
+// lines calls yield for each line that is not blank.
+func (t *jsonText) lines(yield func(object) error) error {
+	began := false
+	for no := 1; ; no++ {
+		line, err := t.line(no)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
 		}
-		at += size
+		if line = bytes.Trim(line, jsonSpace); len(line) > 0 {
+			if !began && line[0] != '{' {
+				return notNDJSON(line)
+			}
+			began = true
+			if err := yield(object{line: no, raw: line}); err != nil {
+				return err
+			}
+		}
+		if err != nil {
+			return nil
+		}
 	}
 }
 
@@ -82,48 +61,74 @@ func notNDJSON(start []byte) *FileError {
 
 // object is one row as JSON. line is where it stands.
 type object struct {
-	line int
-	raw  []byte
+	line  int
+	raw   []byte
+	sound bool // it is known to be JSON
 }
 
-// lines calls yield for each line that is not blank.
-func lines(body []byte) func(yield func(object) bool) {
-	return func(yield func(object) bool) {
-		rest := body
-		for line := 1; len(rest) > 0; line++ {
-			var text []byte
-			text, rest, _ = bytes.Cut(rest, []byte("\n"))
-			if text = bytes.Trim(text, jsonSpace); len(text) > 0 && !yield(object{line, text}) {
-				return
-			}
-		}
+// objects has a JSON text call a function for each object in it, and returns its
+// error.
+type objects func(t *jsonText, yield func(object) error) error
+
+// readObjects makes a batch of the objects of a file.
+func readObjects(r io.Reader, o Options, each objects) (*Batch, error) {
+	f := newJSONFile(r, o)
+	if err := f.survey(each); err != nil {
+		return nil, err
 	}
+	return f.batch(each, o)
 }
 
-// readObjects makes a batch of objects, which it goes over twice: first for the
-// names, because what is written of a row has a place for each name that any row
-// has.
-func readObjects(objects func(func(object) bool), o Options) (*Batch, error) {
-	names := newFieldNames()
-	for obj := range objects {
-		if err := names.collect(obj); err != nil {
-			return nil, err
+// jsonFile is a file of objects, which is read twice.
+type jsonFile struct {
+	options Options
+	again   func() (io.Reader, error)
+	text    *jsonText // as it is read for the first time
+	names   *fieldNames
+}
+
+func newJSONFile(r io.Reader, o Options) *jsonFile {
+	again, in := repeatable(r)
+	return &jsonFile{options: o, again: again, text: newJSONText(in, o), names: newFieldNames()}
+}
+
+// survey takes in the names of all rows.
+func (f *jsonFile) survey(each objects) error {
+	rows, most := 0, cmp.Or(f.options.MaxRows, DefaultMaxRows)
+	return each(f.text, func(obj object) error {
+		if rows++; rows > most {
+			return errTooManyRows(most)
 		}
-	}
-	h, err := parseHeader(names.header())
+		return f.names.collect(obj)
+	})
+}
+
+// batch makes a batch of the rows once all names are known.
+func (f *jsonFile) batch(each objects, o Options) (*Batch, error) {
+	h, err := parseHeader(f.names.header())
 	if err != nil {
 		return nil, err
 	}
 	if o.DefaultExpiryDays > 0 {
 		h = h.with(colExpiresOn)
 	}
-	b := newBuilder(h, o)
-	for obj := range objects {
-		if err := b.add(names.record(obj)); err != nil {
-			return nil, err
-		}
+	in, err := f.again()
+	if err != nil {
+		return nil, err
 	}
-	return b.finish()
+	b, text := newBuilder(h, o), newJSONText(in, o)
+	if err := each(text, func(obj object) error { return b.add(f.names.record(obj)) }); err != nil {
+		return nil, err
+	}
+	if text.origin.sum() != f.text.origin.sum() {
+		return nil, errors.New("the file was changed while it was read")
+	}
+	batch, err := b.finish()
+	if err != nil {
+		return nil, err
+	}
+	batch.SHA256, batch.Encoding = text.origin.sum(), text.origin.encoding
+	return batch, nil
 }
 
 // mostNames bounds the names of all fields of a file, because each row has a
@@ -135,12 +140,12 @@ type fieldNames struct {
 	names  []string       // by place, as written at first
 	places map[string]int // by name as written
 	known  [numColumns]int
-	broken map[int]bool // lines that are no JSON objects
-	cells  []string     // of the current record; reused
+	broken lineSet  // lines that are no JSON objects
+	cells  []string // of the current record; reused
 }
 
 func newFieldNames() *fieldNames {
-	n := &fieldNames{places: map[string]int{}, broken: map[int]bool{}}
+	n := &fieldNames{places: map[string]int{}}
 	for c := range n.known {
 		n.known[c] = -1
 	}
@@ -149,8 +154,8 @@ func newFieldNames() *fieldNames {
 
 // collect takes in the names of one row.
 func (n *fieldNames) collect(obj object) error {
-	if obj.raw[0] != '{' || !json.Valid(obj.raw) {
-		n.broken[obj.line] = true
+	if obj.raw[0] != '{' || !obj.sound && !json.Valid(obj.raw) {
+		n.broken = n.broken.with(obj.line)
 		return nil
 	}
 	for rest := string(obj.raw[1:]); ; {
@@ -206,7 +211,7 @@ func (n *fieldNames) header() []string {
 func (n *fieldNames) record(obj object) record {
 	n.cells = append(n.cells[:0], make([]string, len(n.names))...)
 	out := record{line: obj.line, cells: n.cells, exact: true}
-	if n.broken[obj.line] {
+	if n.broken.has(obj.line) {
 		out.unread = true
 		out.faults = append(out.faults, problem("", CodeInvalidJSON, "this is not a JSON object; write one whole object, in one line"))
 		return out

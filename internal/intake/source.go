@@ -27,6 +27,14 @@ type raw struct {
 	hash  hash.Hash
 }
 
+func newRaw(in io.Reader, o Options) *raw {
+	limit := int64(DefaultMaxBytes)
+	if o.MaxBytes > 0 {
+		limit = min(o.MaxBytes, limit)
+	}
+	return &raw{in: in, limit: limit, hash: sha256.New()}
+}
+
 // Read returns a FileError once the file turns out to be too large.
 func (r *raw) Read(p []byte) (int, error) {
 	n, err := r.in.Read(p)
@@ -56,16 +64,12 @@ func (o origin) sum() string { return hex.EncodeToString(o.hash.Sum(nil)) }
 // readFile has parse read a file. What is wrong with the file as a whole, be it
 // at its very end, goes before what parse finds wrong with its beginning.
 func readFile[T any](r io.Reader, o Options, parse func(*tape) (T, error)) (T, error) {
-	limit := int64(DefaultMaxBytes)
-	if o.MaxBytes > 0 {
-		limit = min(o.MaxBytes, limit)
-	}
 	again, in := repeatable(r)
-	text := newTape(&raw{in: in, limit: limit, hash: sha256.New()}, "")
+	text := newTape(newRaw(in, o), "")
 	out, err := parse(text)
 	if err = text.verdict(err); errors.Is(err, errNotUTF8) {
 		if in, err = again(); err == nil {
-			text = newTape(&raw{in: in, limit: limit, hash: sha256.New()}, encodingGB18030)
+			text = newTape(newRaw(in, o), encodingGB18030)
 			out, err = parse(text)
 			err = text.verdict(err)
 		}
@@ -90,8 +94,8 @@ func repeatable(r io.Reader) (again func() (io.Reader, error), in io.Reader) {
 			}, r
 		}
 	}
-	var seen bytes.Buffer
-	return func() (io.Reader, error) { return io.MultiReader(&seen, r), nil }, io.TeeReader(r, &seen)
+	seen := &kept{}
+	return func() (io.Reader, error) { return io.MultiReader(seen.reader(), r), nil }, io.TeeReader(r, seen)
 }
 
 // newTape returns the text of a file. It is read by its byte order mark, or else

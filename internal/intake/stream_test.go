@@ -105,3 +105,92 @@ func TestReadCSVRefusesTooManyRowsEarly(t *testing.T) {
 		t.Errorf("the error is %v", err)
 	}
 }
+
+// manyObjects is more of NDJSON than is kept unpacked, with a field that only the last
+// row has.
+func manyObjects() string {
+	var lines strings.Builder
+	for i := range 12_000 {
+		fmt.Fprintf(&lines, `{"action":"grant","principal":"u%d","resource_type":"qa_resource","resource_id":"r","expires_on":"2027-01-01","reason":"\u5165\u804c %d"}`+"\n", i, i%7)
+	}
+	lines.WriteString(`{"action":"revoke","principal":"v","resource_type":"qa_resource","resource_id":"r","desk":"` + strings.Repeat("x", 100<<10) + `"}`)
+	return lines.String()
+}
+
+func TestJSONIsReadInAnyPieces(t *testing.T) {
+	t.Parallel()
+	file := manyObjects()
+	want, err := intake.ReadNDJSON(strings.NewReader(file), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "rows", 12_001, want.Len())
+	equal(t, "header", "desk", want.Header[len(want.Header)-1])
+	same := func(name string, got *intake.Batch, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		equal(t, name+": fingerprint", want.Fingerprint(""), got.Fingerprint(""))
+		equal(t, name+": header and errors", fmt.Sprint(want.Header, want.Errors), fmt.Sprint(got.Header, got.Errors))
+	}
+	for name, in := range map[string]io.Reader{
+		"byte by byte":           iotest.OneByteReader(strings.NewReader(file)),
+		"halves, with the error": iotest.DataErrReader(iotest.HalfReader(strings.NewReader(file))),
+		"a pipe":                 pipe{strings.NewReader(file)},
+		"from where it stands":   &offset{Reader: strings.NewReader("what was read before" + file)},
+	} {
+		got, err := intake.ReadNDJSON(in, options)
+		same(name, got, err)
+		equal(t, name+": sum", want.SHA256, got.SHA256)
+	}
+	document := `{"a":{"b":[1,"}"]},"rows" : [` + strings.ReplaceAll(file, "\n", " ,\n") + `], "lane":"bulk"}`
+	for name, in := range map[string]io.Reader{
+		"document, byte by byte": iotest.OneByteReader(strings.NewReader(document)),
+		"document by a pipe":     pipe{strings.NewReader(document)},
+		"document":               strings.NewReader(document),
+	} {
+		d, err := intake.ReadDocument(in, options)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		equal(t, name+": beside", `{"b":[1,"}"]} "bulk"`, string(d.Beside["a"])+" "+string(d.Beside["lane"]))
+		got, err := d.Batch(options)
+		same(name, got, err)
+	}
+}
+
+// changing is another file when it is read again.
+type changing struct {
+	*strings.Reader
+
+	next string
+}
+
+func (c *changing) Seek(offset int64, whence int) (int64, error) {
+	if whence == io.SeekStart {
+		c.Reader = strings.NewReader(c.next)
+	}
+	return c.Reader.Seek(offset, whence)
+}
+
+func TestNDJSONThatChangesIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, next := range []string{sound + "\n" + sound, `{"x":"y"}`, `{"action"`, `{]`, `{"a":}`, `{"`, "{\"action\":\"", ""} {
+		if _, err := intake.ReadNDJSON(&changing{Reader: strings.NewReader(sound), next: next}, options); err == nil {
+			t.Errorf("a file that becomes %q is read", next)
+		}
+	}
+}
+
+func TestNDJSONRefusesTooManyRowsEarly(t *testing.T) {
+	t.Parallel()
+	o := options
+	o.MaxRows = 2
+	file := io.MultiReader(strings.NewReader(strings.Repeat(sound+"\n", 3)), iotest.ErrReader(errors.New("read too far")))
+	_, err := intake.ReadNDJSON(pipe{file}, o)
+	refused, ok := errors.AsType[*intake.FileError](err)
+	if !ok || refused.Code != intake.CodeTooManyRows {
+		t.Errorf("the error is %v", err)
+	}
+}
