@@ -24,8 +24,9 @@ const (
 	leastAhead, mostAhead = 16, 1000
 
 	// aheadOfWorkers is how many tasks whoever submits a job has queued at most:
-	// enough for workers to begin with, until they see to the rest.
-	aheadOfWorkers = 32
+	// enough for workers to begin with, until they see to the rest. It is no more
+	// than workers keep queued themselves, so that beside them there is nothing to do.
+	aheadOfWorkers = leastAhead
 )
 
 // ahead is how many tasks of a lane are to be queued at so many calls a second.

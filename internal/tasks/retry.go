@@ -54,34 +54,52 @@ func (e *RetryInvalidError) Error() string {
 // meanwhile wins. Asking twice gives the same job. The rows are read once, and
 // take as little memory as those of an input.
 func (s *Submitter) Retry(ctx context.Context, r RetryRequest) (Submitted, error) {
-	parent, err := s.store.Job(ctx, r.JobID)
+	sub, err := s.RetryOf(ctx, r)
 	if err != nil {
 		return Submitted{}, err
+	}
+	return s.Submit(ctx, sub)
+}
+
+// RetryOf returns what [Submitter.Retry] submits.
+func (s *Submitter) RetryOf(ctx context.Context, r RetryRequest) (Submission, error) {
+	parent, err := s.store.Job(ctx, r.JobID)
+	if err != nil {
+		return Submission{}, err
 	}
 	header, err := s.store.Header(ctx, r.JobID)
 	if err != nil {
-		return Submitted{}, err
+		return Submission{}, err
 	}
 	retried := retrying{request: r, hash: sha256.New()}
 	fmt.Fprintf(retried.hash, "retry of %s\n", parent.ID)
-	if err := retried.read(ctx, s.store); err != nil {
-		return Submitted{}, err
+	err = retried.read(ctx, s.store)
+	expired, isExpired := errors.AsType[*RetryInvalidError](err)
+	if err != nil && !isExpired {
+		return Submission{}, err
 	}
-	return s.Submit(ctx, Submission{
+	sub := Submission{
 		Source: parent.Source, RequestedBy: r.RequestedBy, Reason: r.Reason, Lane: parent.Lane, ParentID: parent.ID, Retry: true,
 		UpdateRole: parent.UpdateRole, Token: r.Token, Header: header, Rows: &retried.rows, Progress: r.Progress,
 		Fingerprint: hex.EncodeToString(retried.hash.Sum(nil)),
 		Input: store.Input{
 			SHA256: parent.Input.SHA256, Rows: retried.step.Done, Encoding: parent.Input.Encoding, Delimiter: parent.Input.Delimiter,
 		},
-	})
+	}
+	if !isExpired {
+		return sub, nil
+	}
+	if _, err := s.store.JobOfKey(ctx, sub.Source, sub.Fingerprint); err == nil { // it was submitted while they could be sent
+		return sub, nil
+	}
+	return Submission{}, expired
 }
 
 // retrying is a retry whose rows are being read.
 type retrying struct {
 	request RetryRequest
 	rows    kept
-	hash    hash.Hash // over which rows they are
+	hash    hash.Hash         // over which rows they are
 	invalid RetryInvalidError // as far as is known
 	step    Step
 }
@@ -115,15 +133,13 @@ func (r *retrying) add(row store.RetryRow) error {
 		r.tell()
 	}
 	problems := row.Change.Problems(r.request.Today)
-	switch {
-	case problems != nil && row.Change.Operation != access.Read: // a read is never a row of an input
+	if problems != nil && row.Change.Operation != access.Read { // a read is never a row of an input
 		if r.invalid.Total++; r.invalid.Total <= mostInvalid {
 			r.invalid.Rows = append(r.invalid.Rows, InvalidRow{Row: row.Row, Problems: problems})
 		}
-	case r.invalid.Total == 0: // else none is sent
-		fmt.Fprintln(r.hash, row.Line)
-		r.rows.add(row)
 	}
+	fmt.Fprintln(r.hash, row.Line)
+	r.rows.add(row)
 	return nil
 }
 

@@ -48,6 +48,8 @@ type Submitted struct {
 	Replayed bool // the same rows stand under the same key already; nothing was sent again
 	Held     bool // a guard holds the new job: see [store.Store.Release]
 	Delayed  bool // the job is accepted, but Redis was lost meanwhile: a worker will queue it
+
+	New *store.NewlyCreated // as in [store.Created]
 }
 
 // Submit accepts a job: changes and tasks are committed to Postgres in one
@@ -66,7 +68,7 @@ func (s *Submitter) Submit(ctx context.Context, sub Submission) (Submitted, erro
 	if err != nil {
 		return Submitted{}, err
 	}
-	out := Submitted{JobID: created.ID, Replayed: created.Replayed, Held: created.Held}
+	out := Submitted{JobID: created.ID, Replayed: created.Replayed, Held: created.Held, New: created.New}
 	if created.Replayed {
 		return out, nil
 	}

@@ -468,9 +468,13 @@ func TestRetryIsALinkedJobOfTheRetryableFailures(t *testing.T) {
 		t.Errorf("retrying once more = %+v, %v; want the same job", again, err)
 	}
 	request.Today = access.Date{Year: 2100, Month: time.January, Day: 1}
+	if again, err := w.submitter.Retry(t.Context(), request); err != nil || !again.Replayed {
+		t.Errorf("retrying once more after the expiry = %+v, %v; want the same job", again, err)
+	}
+	request.Filter.All = true
 	var invalid *tasks.RetryInvalidError
-	if _, err := w.submitter.Retry(t.Context(), request); !errors.As(err, &invalid) || len(invalid.Rows) != 1 || invalid.Total != 1 {
-		t.Errorf("retrying after the expiry = %v, want the row that can no longer be sent", err)
+	if _, err := w.submitter.Retry(t.Context(), request); !errors.As(err, &invalid) || len(invalid.Rows) != 2 || invalid.Total != 2 {
+		t.Errorf("retrying both after the expiry = %v, want the rows that can no longer be sent", err)
 	}
 	w.wantGranted(t, changes[:4])
 }
