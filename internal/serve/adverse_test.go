@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -203,6 +204,51 @@ func TestClientsThatAreTooSlow(t *testing.T) {
 	}()
 	trickle.hear().problem(t, http.StatusRequestTimeout, "too_slow")
 	w.post("slow", threeRows, nil).want(t, http.StatusAccepted) // the key is free
+}
+
+// submissions counts those that were answered and all requests under way.
+func (w *world) submissions() (n int) {
+	w.t.Helper()
+	for line := range strings.Lines(w.do(asked{method: "GET", path: "/metrics"}).body) {
+		open := strings.HasPrefix(line, "usher_http_requests_open ")
+		if !open && !strings.HasPrefix(line, `usher_http_requests_total{route="POST /v1/jobs",`) {
+			continue
+		}
+		fields := strings.Fields(line)
+		count, err := strconv.Atoi(fields[len(fields)-1])
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if n += count; open {
+			n-- // itself
+		}
+	}
+	return n
+}
+
+// However many bodies a token sends, and however slowly, others are served.
+func TestTokensLeaveEachOtherRoom(t *testing.T) {
+	t.Parallel()
+
+	w := setup(t)
+	other := map[string]string{"Authorization": "Bearer " + w.newToken(store.Token{Name: "other", Source: "crm", LaneMost: store.Normal})}
+	seen := func(n int) {
+		t.Helper()
+		testenv.Eventually(t, fmt.Sprintf("%d submissions have come", n), func() bool { return w.submissions() >= n })
+	}
+	large := threeRows + strings.Repeat("\n", 12<<20) // more than fits into the sockets, so what was said was read
+	if err := w.begin("large-1").say(large); err != nil {
+		t.Fatal(err)
+	}
+	second := w.begin("large-2")
+	go func() { _ = second.say(large) }()
+	seen(2)
+	w.post("large", large, other).want(t, http.StatusAccepted)
+	for i := range 62 {
+		_ = w.begin(fmt.Sprint("small-", i)).say(threeRows)
+	}
+	seen(65)
+	w.post("small", threeRows, other).want(t, http.StatusAccepted)
 }
 
 // Whoever does not take what was asked for keeps a few others from results, and

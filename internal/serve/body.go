@@ -10,20 +10,23 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/usher-bi/usher/internal/store"
 )
 
 const (
 	// leastRate is how many bytes a second a client must send on the whole.
 	leastRate = 16 << 10
 
+	// leastRateLarge is likewise, of what comes after the first largeFrom bytes of
+	// a body: there are few places for large ones.
+	leastRateLarge = 256 << 10
+
 	// largeFrom is how many bytes make a body a large one.
 	largeFrom = 1 << 20
 
 	// smallJobs is how many submissions are worked on at once, large ones too.
 	smallJobs = 64
-
-	// roomWithin is how long a submission waits for others.
-	roomWithin = 10 * time.Second
 )
 
 // atLeast is how long so many bytes take at a rate of bytes a second.
@@ -31,53 +34,30 @@ func atLeast(rate, bytes int64) time.Duration {
 	return time.Duration(float64(bytes) / float64(rate) * float64(time.Second))
 }
 
-// room bounds how many bodies are in memory at once.
-type room struct{ all, large chan struct{} }
-
-func newRoom(large int) room {
-	return room{all: make(chan struct{}, smallJobs), large: make(chan struct{}, large)}
-}
-
-// enter waits for a place among others.
-func enter(ctx context.Context, places chan struct{}) (leave func(), err error) {
-	patience := time.NewTimer(roomWithin)
-	defer patience.Stop()
-	select {
-	case places <- struct{}{}:
-		return func() { <-places }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-patience.C:
-		return nil, &Problem{
-			Status: http.StatusServiceUnavailable, Code: "busy", RetryAfter: roomWithin,
-			Detail: "too many submissions are being read; nothing was accepted. Repeat the request with the same key",
-		}
-	}
-}
-
 // body is the body of a request as it is read: inflated, no longer than is
 // allowed, and no slower. Its errors are problems.
 type body struct {
 	in    io.Reader
 	ctx   context.Context //nolint:containedctx // of the request that it is a part of
-	large chan struct{}
+	by    string          // the token's name
+	large *places
 	read  int64
 	leave []func()
 }
 
 // openBody prepares a body to be read. The caller closes it, which makes room for
 // others, when nothing that was made of it is needed any more.
-func (s *Server) openBody(w http.ResponseWriter, r *http.Request) (*body, error) {
+func (s *Server) openBody(w http.ResponseWriter, r *http.Request, by store.Token) (*body, error) {
 	encoding := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding")))
 	if encoding != "" && encoding != "identity" && encoding != "gzip" {
 		w.Header().Set("Accept-Encoding", "gzip")
 		return nil, problemf(http.StatusUnsupportedMediaType, "content_encoding", "the encoding %.40q is not read; send gzip, or none", encoding)
 	}
-	leave, err := enter(r.Context(), s.room.all)
+	leave, err := s.room.all.enter(r.Context(), by.Name)
 	if err != nil {
 		return nil, err
 	}
-	b := &body{ctx: r.Context(), large: s.room.large, leave: []func(){leave}}
+	b := &body{ctx: r.Context(), by: by.Name, large: s.room.large, leave: []func(){leave}}
 	b.in = &paced{
 		in: http.MaxBytesReader(w, r.Body, s.options.MaxBytes), conn: http.NewResponseController(w), stall: s.options.Stall, began: time.Now(),
 	}
@@ -96,7 +76,7 @@ func (b *body) Read(p []byte) (int, error) {
 	before := b.read
 	b.read += int64(n)
 	if before <= largeFrom && b.read > largeFrom {
-		leave, noRoom := enter(b.ctx, b.large)
+		leave, noRoom := b.large.enter(b.ctx, b.by)
 		if noRoom != nil {
 			return n, noRoom
 		}
@@ -154,7 +134,8 @@ type paced struct {
 // Read sets a deadline for what comes next. Where a server has none to set, as
 // in some tests, there is none.
 func (p *paced) Read(b []byte) (int, error) {
-	onTheWhole := p.began.Add(2*p.stall + atLeast(leastRate, p.read))
+	large := max(0, p.read-largeFrom)
+	onTheWhole := p.began.Add(2*p.stall + atLeast(leastRate, p.read-large) + atLeast(leastRateLarge, large))
 	deadline := time.Now().Add(p.stall)
 	if onTheWhole.Before(deadline) {
 		deadline = onTheWhole

@@ -162,7 +162,7 @@ func (s *Server) retry(w http.ResponseWriter, r *http.Request, o ordered) error 
 			return err
 		}
 	}
-	leave, err := enter(r.Context(), s.room.large) // its rows are in memory, however short the request is
+	leave, err := s.room.large.enter(r.Context(), o.by.Name) // its rows are in memory, however short the request is
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request, by store.Token) 
 		return err
 	}
 	defer leave()
-	in, err := s.openBody(w, r)
+	in, err := s.openBody(w, r, by)
 	if err != nil {
 		return err
 	}

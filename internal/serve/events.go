@@ -27,7 +27,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, by store.Token) 
 	if d.RequestedBy, err = requestedBy(r, by); err != nil {
 		return err
 	}
-	in, err := s.openBody(w, r)
+	in, err := s.openBody(w, r, by)
 	if err != nil {
 		return err
 	}
