@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -125,6 +126,34 @@ func TestAFullQueueTakesUrgentJobsOnly(t *testing.T) {
 	}
 	urgent.header["Idempotency-Key"] = "urgent-2"
 	w.do(urgent).want(t, http.StatusAccepted)
+}
+
+// What was retried before is told, while nothing new is accepted.
+func TestAFullQueueTellsOfRetries(t *testing.T) {
+	t.Parallel()
+
+	var later atomic.Int64
+	w := setup(t, func(o *serve.Options) {
+		o.MaxBacklog, o.Now = 1, func() time.Time { return now.Add(time.Duration(later.Load())) }
+	})
+	retry := asked{method: "POST", path: "/v1/jobs/" + w.job("k") + ":retry", body: `{"reason":"again"}`, header: map[string]string{"Content-Type": "application/json"}}
+	w.work("user-1")
+	first := decode[submitted](t, w.do(retry).want(t, http.StatusAccepted))
+	if _, err := w.store.Pause(t.Context(), store.Target{Scope: store.ScopeAll}, store.Order{Actor: "ops"}); err != nil {
+		t.Fatal(err) // so that everything stays in the backlog
+	}
+	later.Store(int64(time.Minute))
+	w.do(asked{
+		method: "POST", path: "/v1/jobs?lane=urgent", body: threeRows, header: map[string]string{"Content-Type": "text/csv", "Idempotency-Key": "urgent"},
+	}).want(t, http.StatusAccepted)
+	w.post("k2", threeRows, nil).problem(t, http.StatusServiceUnavailable, "queue_full")
+	if again := decode[submitted](t, w.do(retry).want(t, http.StatusOK)); again.ID != first.ID || !again.Replayed {
+		t.Errorf("asked again it is %+v", again)
+	}
+	later.Store(int64(100 * 24 * time.Hour)) // its expiry has passed
+	if again := decode[submitted](t, w.do(retry).want(t, http.StatusOK)); again.ID != first.ID || !again.Replayed {
+		t.Errorf("asked again later it is %+v", again)
+	}
 }
 
 // conversation is a submission that is sent piece by piece.

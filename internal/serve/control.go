@@ -162,49 +162,30 @@ func (s *Server) retry(w http.ResponseWriter, r *http.Request, o ordered) error 
 			return err
 		}
 	}
+	if err := s.mayRetry(r.Context(), o); err != nil {
+		return err
+	}
 	leave, err := s.room.large.enter(r.Context(), o.by.Name) // its rows are in memory, however short the request is
 	if err != nil {
 		return err
 	}
 	defer leave()
-	request := tasks.RetryRequest{
+	again, err := s.options.Submitter.RetryOf(r.Context(), tasks.RetryRequest{
 		JobID: o.job, RequestedBy: a.RequestedBy, Reason: a.Reason, Token: o.by.Name, Filter: store.RetryFilter{Code: a.Code, All: a.All},
 		Today: access.DateOf(s.options.Now().In(s.options.Location)),
-	}
-	if err := s.mayRetry(r, request, o); err != nil {
-		return err
-	}
-	done, err := s.options.Submitter.Retry(r.Context(), request)
-	if err != nil {
-		return err
-	}
-	return s.accepted(w, r, done, nil)
-}
-
-// mayRetry refuses what the token could not have submitted itself: somebody else
-// of the same source did.
-func (s *Server) mayRetry(r *http.Request, request tasks.RetryRequest, o ordered) error {
-	job, err := s.options.Store.Job(r.Context(), request.JobID)
-	if err != nil {
-		return err
-	}
-	if err := mayUse(o.by, job.Lane); err != nil {
-		return err
-	}
-	if err := s.fullness.admit(r.Context(), job.Lane, s.options.MaxBacklog); err != nil {
-		return err
-	}
-	if mayAll(o.by) {
-		return nil
-	}
-	permitted, rows := permitOf(o.by), 0
-	err = s.options.Store.RetryRows(r.Context(), request.JobID, request.Filter, func(row store.RetryRow) error {
-		rows++
-		permitted.judge(row.Row)
-		return nil
 	})
 	if err != nil {
 		return err
 	}
-	return permitted.refusal(rows)
+	return s.Accept(w, r, Submission{Submission: again, By: o.by})
+}
+
+// mayRetry refuses the lane that the token could not have used itself: somebody
+// else of the same source did.
+func (s *Server) mayRetry(ctx context.Context, o ordered) error {
+	job, err := s.options.Store.Job(ctx, o.job)
+	if err != nil {
+		return err
+	}
+	return mayUse(o.by, job.Lane)
 }
