@@ -488,6 +488,40 @@ func TestLeaversGoFirst(t *testing.T) {
 	want(t, "who came back has", w.wanted(t, "u2"), []string{"lobby"})
 }
 
+// Feeds that know days only tell of a mover and a leaver of one moment.
+func TestAtOneMomentTheLeaverIsLast(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	has := func(user string, access ...string) {
+		t.Helper()
+		want(t, user+" has", w.wanted(t, user), append([]string{}, access...))
+	}
+	w.accept(t,
+		fact("hr-8", 0, "joiner", "moved", "guest"), fact("hr-9", 9, "mover", "moved", "lead"), fact("hr-10", 9, "leaver", "moved"),
+		fact("j-2", 9, "joiner", "joined", "guest"), fact("j-1", 9, "leaver", "joined"),
+		fact("l-1", 9, "leaver", "back"), fact("l-2", 10, "joiner", "back", "guest"),
+		fact("z-1", 9, "mover", "late", "guest"), fact("c-9", 9, "mover", "corrected", "lead"))
+	for range 2 {
+		w.round(t)
+		w.soon(t)
+	}
+	w.accept(t, fact("a-1", 9, "leaver", "late"), fact("hr-11", 9, "mover", "moved", "lead"), fact("c-10", 9, "mover", "corrected", "guest"))
+	for range 2 {
+		w.round(t)
+		w.soon(t)
+	}
+	has("moved")
+	has("joined")
+	has("back", "lobby")
+	has("late")
+	has("corrected", "lobby")
+	for _, id := range []string{"hr-9", "hr-11"} {
+		if e := w.event(t, "moved", id); e.Status != store.EventSuperseded || e.EndedBy != "hr-10" {
+			t.Errorf("the mover %s is %s by %q", id, e.Status, e.EndedBy)
+		}
+	}
+}
+
 func TestBadEventsAreRejectedTogether(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
@@ -561,7 +595,9 @@ func TestTheLastEventDecides(t *testing.T) {
 		w.round(t)
 		w.soon(t)
 		w.round(t)
-		last := slices.MaxFunc(all, func(a, b told) int { return cmp.Or(cmp.Compare(a.minutes, b.minutes), cmp.Compare(a.id, b.id)) })
+		last := slices.MaxFunc(all, func(a, b told) int { // at one moment, a leaver
+			return cmp.Or(cmp.Compare(a.minutes, b.minutes), -cmp.Compare(min(len(a.profile), 1), min(len(b.profile), 1)), cmp.Compare(a.id, b.id))
+		})
 		if diff := gocmp.Diff(profile[last.profile], w.wanted(t, user)); diff != "" {
 			rt.Fatalf("sent %v: wanted in the end (-want +got):\n%s", sent, diff)
 		}

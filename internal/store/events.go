@@ -110,7 +110,7 @@ func (s *Store) events(ctx context.Context, where string, args ...any) ([]Person
 
 // EventsOf lists the events of a person, the one that takes effect last first.
 func (s *Store) EventsOf(ctx context.Context, principal string) ([]PersonEvent, error) {
-	return s.events(ctx, ` WHERE e.principal = $1 ORDER BY e.effective_at DESC, e.source DESC, e.event_id DESC`, principal)
+	return s.events(ctx, ` WHERE e.principal = $1 ORDER BY `+eventOrder+` DESC`, principal)
 }
 
 // eventOpen is true of an event e of which a revoke is not known to be done.

@@ -10,15 +10,20 @@ import (
 	"github.com/usher-bi/usher/internal/people"
 )
 
-// eventOrder is the order of the events of a person, whatever order they came in.
-const eventOrder = `(e.effective_at, e.source, e.event_id)`
+// The order of the events of a person, whatever order they came in, of an event e and
+// of one that was applied, a. At one moment whoever leaves comes last, so that nothing
+// of that moment gives access back, and of two counted ids the shorter comes first.
+const (
+	eventOrder   = `(e.effective_at, e.type = 'leaver', e.type = 'mover', e.source, length(e.event_id), e.event_id)`
+	appliedOrder = `(a.effective_at, a.type = 'leaver', a.type = 'mover', a.source, length(a.event_id), a.event_id)`
+)
 
 // newerApplied are the applied events of the person of an event e that come after
 // it.
 const newerApplied = `
 SELECT a.event_id FROM person_events a
-WHERE a.principal = e.principal AND a.status = 'applied' AND (a.effective_at, a.source, a.event_id) > ` + eventOrder + `
-ORDER BY a.effective_at DESC, a.source DESC, a.event_id DESC LIMIT 1`
+WHERE a.principal = e.principal AND a.status = 'applied' AND ` + appliedOrder + ` > ` + eventOrder + `
+ORDER BY ` + appliedOrder + ` DESC LIMIT 1`
 
 const supersedeEvents = `
 UPDATE person_events e SET status = 'superseded', problem = '', ended_by = (` + newerApplied + `)
@@ -35,7 +40,7 @@ func (s *Store) DueEvents(ctx context.Context, limit int) ([]PersonEvent, error)
 			return nil, outward("ending events", err)
 		}
 	}
-	return s.events(ctx, ` WHERE e.status IN ('waiting', 'applying') AND e.look_at <= now() ORDER BY e.status, e.type <> 'leaver', e.effective_at, e.source, e.event_id LIMIT $1`, limit)
+	return s.events(ctx, ` WHERE e.status IN ('waiting', 'applying') AND e.look_at <= now() ORDER BY e.status, e.type <> 'leaver', `+eventOrder+` LIMIT $1`, limit)
 }
 
 // AnyEventDue reports whether there is something to apply or to look after.
@@ -108,13 +113,14 @@ RETURNING coalesce(job_id, 0), type`, a.Source, a.ID, a.JobID, a.Open).Scan(&num
 	})
 }
 
-const lastApplied = ` WHERE e.principal = $1 AND e.status = 'applied' AND ` + eventOrder + ` < ($2, $3, $4)
-ORDER BY e.effective_at DESC, e.source DESC, e.event_id DESC LIMIT 1`
+const lastApplied = ` WHERE e.principal = $1 AND e.status = 'applied'
+  AND EXISTS (SELECT FROM person_events a WHERE a.source = $2 AND a.event_id = $3 AND ` + appliedOrder + ` > ` + eventOrder + `)
+ORDER BY ` + eventOrder + ` DESC LIMIT 1`
 
 // AppliedBefore returns the event of the person that was applied last before e,
 // or [ErrNotFound].
 func (s *Store) AppliedBefore(ctx context.Context, e PersonEvent) (PersonEvent, error) {
-	found, err := s.events(ctx, lastApplied, e.Principal, e.EffectiveAt, e.Source, e.ID)
+	found, err := s.events(ctx, lastApplied, e.Principal, e.Source, e.ID)
 	if err == nil && len(found) == 0 {
 		err = fmt.Errorf("an event before: %w", ErrNotFound)
 	}
