@@ -4,11 +4,13 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/rs/zerolog"
 
 	"github.com/usher-bi/usher/internal/store"
 )
@@ -119,6 +121,35 @@ func TestGuardsOfANightlyFile(t *testing.T) {
 				t.Errorf("released and done, the night is %+v", last)
 			}
 		})
+	}
+}
+
+// What is wrong with a file is told beside it and in Postgres; the log has a code.
+func TestTheLogHoldsNoCellOfAFile(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.add(nightly(store.FolderSchedule, "in"))
+	var log strings.Builder
+	w.runner = NewRunner(w.Store, w.submitter, Options{Inbox: w.inbox, Log: zerolog.New(&log)})
+	for _, tt := range []struct{ code, content string }{
+		{"missing_column", "revoke,u150,qa_resource,secret\n"},
+		{"invalid_id", rows("grant", "u151 u152")},
+		{"too_many_invalid_rows", rows("grant", slices.Repeat([]string{"u153 u154"}, 20_000)...)},
+	} {
+		w.nextNight()
+		w.deliver("in/a.csv", tt.content)
+		w.round()
+		if last := w.last(); last.State != store.RunRejected || last.Why == "" {
+			t.Errorf("%s: the night is %+v", tt.code, last)
+		}
+		if !strings.Contains(log.String(), `"code":"`+tt.code+`"`) {
+			t.Errorf("no code %s in the log: %s", tt.code, log.String())
+		}
+	}
+	for _, cell := range []string{"u15", "secret", "revoke"} {
+		if strings.Contains(log.String(), cell) {
+			t.Errorf("%q is in the log: %s", cell, log.String())
+		}
 	}
 }
 

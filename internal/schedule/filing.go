@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"cmp"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -48,7 +49,7 @@ func (w *work) putDone(in store.RunInput) error {
 // reject puts a file that cannot be submitted among the errors, with what is
 // wrong beside it. Unless that fails it returns errSettled.
 func (w *work) reject(in *store.RunInput, why string, problems []intake.RowError) error {
-	in.State, in.Why = store.InputRejected, why
+	in.State, in.Why, w.code = store.InputRejected, why, cmp.Or(w.code, problems[0].Code)
 	box := w.inbox()
 	if err := box.write(box.place(errorsFolder, in.File)+".errors.csv", func(out io.Writer) error { return writeErrors(out, problems) }); err != nil {
 		return err

@@ -21,6 +21,8 @@ type work struct {
 	run            store.OpenRun
 	now            time.Time
 	earlier, later []store.OpenRun // of all schedules
+
+	code string // of what the first input was rejected for, if that was now
 }
 
 // advance takes the run as far as it goes now.
@@ -48,7 +50,8 @@ func (w *work) advance(ctx context.Context) error {
 
 func (w *work) takesFiles() bool { return w.run.Of.Kind != store.RenewSchedule }
 
-// end ends the run.
+// end ends the run. Why it ended so may quote a file and stays in Postgres: ids of
+// people are not for the log.
 func (w *work) end(ctx context.Context, state store.RunState, why string) error {
 	succeeded := (state == store.RunDone || state == store.RunNothing) &&
 		!slices.ContainsFunc(w.run.Inputs, func(in store.RunInput) bool { return !in.Succeeded })
@@ -56,7 +59,8 @@ func (w *work) end(ctx context.Context, state store.RunState, why string) error 
 	if state == store.RunRejected || state == store.RunMissing {
 		level = zerolog.WarnLevel
 	}
-	w.options.Log.WithLevel(level).Str("schedule", w.run.Of.Name).Time("slot", w.run.Slot).Str("state", string(state)).Bool("succeeded", succeeded).Str("why", why).Msg("a run of a schedule has ended")
+	w.options.Log.WithLevel(level).Str("schedule", w.run.Of.Name).Time("slot", w.run.Slot).Str("state", string(state)).
+		Bool("succeeded", succeeded).Str("code", w.code).Msg("a run of a schedule has ended")
 	w.run.State = state
 	return w.store.SetRun(ctx, w.run.RunRef, store.RunChange{State: state, Why: why, At: w.now, Succeeded: succeeded})
 }
