@@ -27,7 +27,7 @@ const (
 type Guards struct {
 	MaxRevokes       int     `json:"max_revokes"`         // that one job sends
 	MaxRevokeShare   float64 `json:"max_revoke_share"`    // of RevokesOf; from [RevokeShareFrom] revokes on
-	MaxRevokesPerDay int     `json:"max_revokes_per_day"` // that the jobs of the source send within 24 hours, but for those that are held or canceled
+	MaxRevokesPerDay int     `json:"max_revokes_per_day"` // that the jobs of the source send within 24 hours; of those that are canceled, what was sent
 	MaxShrink        float64 `json:"max_shrink"`          // of the rows, against the newest job of the source that was neither held nor canceled
 
 	RevokesOf  int         `json:"-"` // what MaxRevokeShare is a share of; 0 means the rows that are sent
@@ -97,17 +97,23 @@ func objections(ctx context.Context, tx pgx.Tx, created Created, job *pending) (
 	return append(append(found, daily...), shrunk...), err
 }
 
-// spared is true of a job j that guards count: one that is held, was canceled or
-// only repeats another says nothing.
-const spared = `j.ranks_as IS NULL AND j.status NOT IN ('canceling', 'canceled')
-  AND NOT EXISTS (SELECT FROM pauses p WHERE p.scope = 'job' AND p.name = j.ulid AND p.guard <> '')`
+// A job j says something to guards unless it is held or only repeats another. One that
+// was canceled is no measure for others, but what was sent of it counts.
+const (
+	unheld = `j.ranks_as IS NULL AND NOT EXISTS (SELECT FROM pauses p WHERE p.scope = 'job' AND p.name = j.ulid AND p.guard <> '')`
+	spared = unheld + ` AND j.status NOT IN ('canceling', 'canceled')`
+)
 
 // The number has no meaning beyond being the same in every program.
 const lockSource = `SELECT pg_advisory_xact_lock(hashtextextended($1, 7201884421))`
 
 const revokedToday = `
-SELECT coalesce(sum(j.revokes), 0) FROM jobs j
-WHERE j.source = $1 AND j.created_at > now() - interval '1 day' AND j.revokes > 0 AND j.id <> $2 AND ` + spared
+SELECT coalesce(sum(CASE WHEN j.status IN ('canceling', 'canceled') THEN (
+    SELECT coalesce(sum(t.cells), 0) FROM tasks t
+    WHERE t.job_id = j.id AND t.operation = 'revoke' AND (t.state IN ('running', 'done') OR t.state = 'ready' AND t.unsure)
+) ELSE j.revokes END), 0)
+FROM jobs j
+WHERE j.source = $1 AND j.created_at > now() - interval '1 day' AND j.revokes > 0 AND j.id <> $2 AND ` + unheld
 
 // dailyObjection judges jobs of a source one after the other, so that two which
 // come at once do not both find room.

@@ -122,6 +122,29 @@ func TestRevokesOfADayAddUp(t *testing.T) {
 	}
 }
 
+func TestRevokesThatWereSentCountAlsoOfACanceledJob(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	submit := func(revokes, grants int) store.Created {
+		job := leavers("hr", revokes, grants)
+		job.Guards = store.Guards{MaxRevokesPerDay: 10}
+		return w.create(t, job)
+	}
+	stopped := submit(9, 0)
+	for no := 1; no <= 3; no++ {
+		w.finish(t, store.TaskRef{Job: stopped.Number, No: no})
+	}
+	if _, err := w.Cancel(t.Context(), store.OfJob(stopped.ID), somebody); err != nil {
+		t.Fatal(err)
+	}
+	if over := submit(8, 0); !over.Held {
+		t.Error("after three that were sent, eight are within ten")
+	}
+	if within := submit(7, 0); within.Held {
+		t.Error("what was canceled before it was sent counts")
+	}
+}
+
 // Two submissions at once must not both find room for themselves.
 func TestRevokesOfADayAreCountedOneByOne(t *testing.T) {
 	t.Parallel()
