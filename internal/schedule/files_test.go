@@ -153,6 +153,64 @@ func TestTheLogHoldsNoCellOfAFile(t *testing.T) {
 	}
 }
 
+// A file that was complete, and is being written anew before it can be taken.
+func TestAFileIsJudgedAgainWhenItIsTaken(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		change func(w *world)
+		state  store.RunState
+	}{
+		{"left alone", func(*world) {}, store.RunOpen},
+		{"written anew", func(w *world) {
+			w.now = w.now.Add(time.Second)
+			w.write("in/a.csv", rows("grant", "user-1", "user-3"))
+			if err := os.Remove(filepath.Join(w.dir, "in/a.csv.done")); err != nil {
+				w.t.Fatal(err)
+			}
+		}, store.RunRejected},
+		{"of the same time", func(w *world) { w.write("in/a.csv", rows("grant", "user-1")) }, store.RunRejected},
+		{"its mark is gone", func(w *world) {
+			if err := os.Remove(filepath.Join(w.dir, "in/a.csv.done")); err != nil {
+				w.t.Fatal(err)
+			}
+		}, store.RunRejected},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := setup(t)
+			w.add(nightly(store.FolderSchedule, "in"))
+			w.nextNight()
+			w.deliver("in/a.csv", rows("grant", "user-1", "user-2"))
+			w.write("in/working", "in the way of the folder")
+			if err := w.runner.round(t.Context(), w.now); err == nil {
+				t.Fatal("the file was taken past what is in the way")
+			}
+			tt.change(w)
+			if err := os.Remove(filepath.Join(w.dir, "in/working")); err != nil {
+				t.Fatal(err)
+			}
+			w.round()
+			last := w.last()
+			if last.State != tt.state || len(w.jobs()) != len(last.Inputs) && tt.state == store.RunOpen {
+				t.Fatalf("the night is %+v", last)
+			}
+			if tt.state == store.RunOpen {
+				return
+			}
+			if last.Inputs[0].Why != "a.csv: it was changed after it was found to be complete" {
+				t.Errorf("the run says %q", last.Inputs[0].Why)
+			}
+			w.nextNight()
+			w.deliver("in/a.csv", rows("grant", "user-1", "user-3"))
+			w.round()
+			if last := w.last(); last.State != store.RunOpen {
+				t.Errorf("once it is complete, the night is %+v", last)
+			}
+		})
+	}
+}
+
 func TestFilesAreFiledWithTheirResults(t *testing.T) {
 	t.Parallel()
 	w := setup(t)

@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -60,7 +61,7 @@ func (b inbox) complete() (files []store.RunInput, why string, err error) {
 		why = "there is no file in " + b.of.Path
 	}
 	for _, name := range names {
-		modified, whyNot, err := b.judge(name)
+		found, whyNot, err := b.judge(name)
 		if err != nil {
 			return nil, "", err
 		}
@@ -68,7 +69,7 @@ func (b inbox) complete() (files []store.RunInput, why string, err error) {
 			why = whyNot
 			continue
 		}
-		files = append(files, store.RunInput{File: name, ModifiedAt: &modified})
+		files = append(files, found)
 	}
 	return files, why, nil
 }
@@ -96,41 +97,58 @@ func (b inbox) names() ([]string, error) {
 	return names, nil
 }
 
-// judge says when a complete file was modified, or why there is none.
-func (b inbox) judge(name string) (modified time.Time, why string, err error) {
+// judge looks at a complete file, or says why there is none.
+func (b inbox) judge(name string) (found store.RunInput, why string, err error) {
 	at := path.Join(b.dir(), name)
 	file, err := b.root.Lstat(at)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return modified, at + " is not there", nil
+		return found, at + " is not there", nil
 	case err != nil:
-		return modified, "", err
+		return found, "", err
 	case !file.Mode().IsRegular():
-		return modified, at + " is not a plain file", nil
+		return found, at + " is not a plain file", nil
 	case b.of.CompleteBy == store.CompleteByRename:
-		return file.ModTime(), "", nil
+		return inputOf(name, file), "", nil
 	}
 	mark, err := b.root.Lstat(at + doneSuffix)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return modified, at + " is not complete: there is no " + name + doneSuffix, nil
+		return found, at + " is not complete: there is no " + name + doneSuffix, nil
 	case err != nil:
-		return modified, "", err
+		return found, "", err
 	case mark.ModTime().Before(file.ModTime()):
-		return modified, at + " is not complete: it was written after " + name + doneSuffix, nil
+		return found, at + " is not complete: it was written after " + name + doneSuffix, nil
 	default:
-		return file.ModTime(), "", nil
+		return inputOf(name, file), "", nil
 	}
+}
+
+// inputOf is a file as it lies there. Postgres keeps microseconds.
+func inputOf(name string, file fs.FileInfo) store.RunInput {
+	modified, size := file.ModTime().Truncate(time.Microsecond), file.Size()
+	return store.RunInput{File: name, ModifiedAt: &modified, Size: &size}
+}
+
+// unchanged reports whether a file is the one that was judged to be complete.
+func unchanged(judged store.RunInput, file fs.FileInfo) bool {
+	now := inputOf(judged.File, file)
+	return judged.ModifiedAt.Equal(*now.ModifiedAt) && (judged.Size == nil || *judged.Size == *now.Size)
 }
 
 // place is where a file of the run lies in a folder of ours.
 func (b inbox) place(folder, name string) string { return path.Join(b.dir(), folder, b.prefix+name) }
 
-// errGone means that a file went before it could be taken.
-var errGone = errors.New("it was taken away before it could be read")
+// Why a file that was judged to be complete cannot be taken any more.
+var (
+	errGone    = errors.New("it was taken away before it could be read")
+	errChanged = errors.New("it was changed after it was found to be complete")
+)
 
-// take moves a file to where nobody writes to it, if that was not done already.
-func (b inbox) take(name string) error {
+// take moves a file to where nobody looks for it, if that was not done already. It
+// must be complete still, and as it was judged: a while may have passed.
+func (b inbox) take(judged store.RunInput) error {
+	name := judged.File
 	to := b.place(workingFolder, name)
 	if _, err := b.root.Lstat(to); err == nil {
 		return nil
@@ -139,6 +157,17 @@ func (b inbox) take(name string) error {
 		return err
 	}
 	from := path.Join(b.dir(), name)
+	switch file, err := b.root.Lstat(from); {
+	case errors.Is(err, fs.ErrNotExist):
+		return errGone
+	case err != nil:
+		return err
+	case !unchanged(judged, file):
+		return errChanged
+	}
+	if _, why, err := b.judge(name); err != nil || why != "" {
+		return cmp.Or(err, errChanged)
+	}
 	if err := b.root.Rename(from, to); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return errGone

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -12,6 +13,12 @@ import (
 	"github.com/usher-bi/usher/internal/intake"
 	"github.com/usher-bi/usher/internal/store"
 	"github.com/usher-bi/usher/internal/submit"
+)
+
+// The codes of files that are not what was judged, beside those of package intake.
+const (
+	codeGone    = "file_gone"
+	codeChanged = "file_changed"
 )
 
 // errSettled means that an input leads to no job, and says why itself.
@@ -90,26 +97,25 @@ func (w *work) accept(ctx context.Context, in *store.RunInput, batch *intake.Bat
 // read takes a file and reads it. What is wrong with it makes the input rejected.
 func (w *work) read(ctx context.Context, in *store.RunInput) (*intake.Batch, error) {
 	box := w.inbox()
-	if err := box.take(in.File); err != nil {
-		if errors.Is(err, errGone) {
-			in.State, in.Why = store.InputRejected, in.File+": "+err.Error()
-			if box.wasRejected(in.File) { // and nobody lived to write that down
-				in.Why = in.File + ": what is wrong with it lies beside it"
-			}
-			return nil, errSettled
-		}
-		return nil, err
+	if err := box.take(*in); err != nil {
+		return nil, w.untaken(in, err)
 	}
 	f, err := box.open(in.File)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	if err := w.asJudged(in, f); err != nil {
+		return nil, err
+	}
 	batch, err := intake.Read(f, w.reading(in.File))
 	if bad, ok := errors.AsType[*intake.FileError](err); ok {
 		return nil, w.reject(in, bad.Message, []intake.RowError{{Code: bad.Code, Message: bad.Message}})
 	}
 	if err != nil {
+		return nil, err
+	}
+	if err := w.asJudged(in, f); err != nil { // whoever had it open may have gone on writing
 		return nil, err
 	}
 	if err := w.resolve(ctx, in, batch); err != nil {
@@ -138,6 +144,33 @@ func (w *work) reading(file string) intake.Options {
 		o.Today, o.DefaultExpiryDays = w.today(), s.ExpiryDays
 	}
 	return o
+}
+
+// untaken settles an input whose file cannot be taken any more. One that was changed
+// stays where it is, for the next run to judge.
+func (w *work) untaken(in *store.RunInput, err error) error {
+	switch {
+	case errors.Is(err, errGone):
+		w.code = codeGone
+	case errors.Is(err, errChanged):
+		w.code = codeChanged
+	default:
+		return err
+	}
+	in.State, in.Why = store.InputRejected, in.File+": "+err.Error()
+	if w.inbox().wasRejected(in.File) { // and nobody lived to write that down
+		in.Why = in.File + ": what is wrong with it lies beside it"
+	}
+	return errSettled
+}
+
+// asJudged rejects a file that was taken and is not what was judged to be complete.
+func (w *work) asJudged(in *store.RunInput, f *os.File) error {
+	now, err := f.Stat()
+	if err != nil || unchanged(*in, now) {
+		return err
+	}
+	return w.reject(in, in.File+": "+errChanged.Error(), []intake.RowError{{Code: codeChanged, Message: errChanged.Error() + "; deliver it once more"}})
 }
 
 // resolve puts users in the place of the accounts that rows name.

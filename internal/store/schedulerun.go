@@ -61,6 +61,7 @@ type RunInput struct {
 	No         int        `json:"-"`
 	File       string     `json:"file,omitempty"` // its name, without its folder
 	ModifiedAt *time.Time `json:"modified_at,omitempty"`
+	Size       *int64     `json:"-"` // in bytes, as it was when it was judged to be complete; nil for not known
 	SHA256     string     `json:"sha256,omitempty"`
 	Rows       int        `json:"rows"`
 	State      InputState `json:"state"`
@@ -172,7 +173,7 @@ WHERE s.removed_at IS NULL`)
 }
 
 const inputsOf = `
-SELECT i.schedule_id, i.slot, i.no, i.file, i.modified_at, i.sha256, i.rows, i.state, i.why, i.job, i.filed, i.succeeded
+SELECT i.schedule_id, i.slot, i.no, i.file, i.modified_at, i.size, i.sha256, i.rows, i.state, i.why, i.job, i.filed, i.succeeded
 FROM schedule_inputs i JOIN unnest($1::bigint[], $2::timestamptz[]) AS x (schedule_id, slot) USING (schedule_id, slot)
 ORDER BY i.no`
 
@@ -198,7 +199,7 @@ func (s *Store) runs(ctx context.Context, query string, args ...any) ([]Run, err
 	var ref RunRef
 	var in RunInput
 	_, err = pgx.ForEachRow(rows, []any{
-		&ref.Schedule, &ref.Slot, &in.No, &in.File, &in.ModifiedAt, &in.SHA256, &in.Rows, &in.State, &in.Why, &in.Job, &in.Filed, &in.Succeeded,
+		&ref.Schedule, &ref.Slot, &in.No, &in.File, &in.ModifiedAt, &in.Size, &in.SHA256, &in.Rows, &in.State, &in.Why, &in.Job, &in.Filed, &in.Succeeded,
 	}, func() error {
 		ref.Slot = ref.Slot.UTC()
 		i := at[ref]
@@ -212,7 +213,7 @@ const (
 	startRun = `
 UPDATE schedule_runs SET state = 'running', started_at = $3, why = '' WHERE schedule_id = $1 AND slot = $2 AND state = 'due'`
 
-	insertInput = `INSERT INTO schedule_inputs (schedule_id, slot, no, file, modified_at) VALUES ($1, $2, $3, $4, $5)`
+	insertInput = `INSERT INTO schedule_inputs (schedule_id, slot, no, file, modified_at, size) VALUES ($1, $2, $3, $4, $5, $6)`
 )
 
 // StartRun writes down what a due run picks up, before anything of it is
@@ -225,7 +226,7 @@ func (s *Store) StartRun(ctx context.Context, ref RunRef, at time.Time, inputs [
 		}
 		for i, in := range inputs {
 			if err == nil {
-				_, err = tx.Exec(ctx, insertInput, ref.Schedule, ref.Slot, i+1, in.File, in.ModifiedAt)
+				_, err = tx.Exec(ctx, insertInput, ref.Schedule, ref.Slot, i+1, in.File, in.ModifiedAt, in.Size)
 			}
 		}
 		return err
