@@ -124,6 +124,31 @@ func TestGuardsOfANightlyFile(t *testing.T) {
 	}
 }
 
+// Whoever removes a schedule and adds it again changes how it runs, and not what a
+// guard compares with.
+func TestAScheduleThatIsAddedAgainKeepsItsMeasure(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	s := nightly(store.FileSchedule, "people.csv")
+	w.add(s)
+	w.nextNight()
+	w.deliver("people.csv", rows("grant", users(1, 12)...))
+	w.round()
+	w.work()
+	w.round()
+	if removed, err := w.RemoveSchedule(t.Context(), s.Name, somebody); !removed || err != nil {
+		t.Fatal(removed, err)
+	}
+	s.Lane, s.Path = store.Normal, "hr/people.csv"
+	w.add(s)
+	w.nextNight()
+	w.deliver("hr/people.csv", rows("grant", users(1, 7)...))
+	w.round()
+	if last := w.last(); last.State != store.RunOpen || w.guard(last.Inputs[0].Job) != store.GuardShrink {
+		t.Errorf("a file of seven rows after one of twelve: %+v", last)
+	}
+}
+
 // What is wrong with a file is told beside it and in Postgres; the log has a code.
 func TestTheLogHoldsNoCellOfAFile(t *testing.T) {
 	t.Parallel()

@@ -289,14 +289,20 @@ func (s *Store) runJob(ctx context.Context, where string, args ...any) (j RunJob
 	return j, outward("reading where a job stands", err)
 }
 
-// The inputs of a schedule that say what the next should be like: those that led
-// to a job which no guard holds and nobody canceled, or to nothing.
-const soundInput = `
+// The inputs that say what the next of a schedule should be like: those that led to a
+// job which no guard holds and nobody canceled, or to nothing. A schedule that was
+// removed and added again under its name is measured by what it was.
+const (
+	soundInputs = `
 FROM schedule_inputs i JOIN schedule_runs r USING (schedule_id, slot)
 LEFT JOIN jobs j ON j.ulid = i.job
-WHERE i.schedule_id = $1 AND i.slot < $2 AND i.sha256 <> ''
+WHERE i.sha256 <> ''
   AND (i.state = 'nothing' OR i.state = 'submitted' AND j.status NOT IN ('canceling', 'canceled')
        AND NOT EXISTS (SELECT FROM pauses p WHERE p.scope = 'job' AND p.name = j.ulid AND p.guard <> ''))`
+
+	soundInput = soundInputs + `
+  AND i.slot < $2 AND i.schedule_id IN (SELECT o.id FROM schedules s JOIN schedules o USING (name, kind) WHERE s.id = $1)`
+)
 
 // Before is the input that one is measured by.
 type Before struct {
