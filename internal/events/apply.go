@@ -203,10 +203,15 @@ func (a *Applier) move(ctx context.Context, e store.PersonEvent, to people.Profi
 		}
 		m.Old = set.Profiles.Profiles[before.Profile].Entries
 	}
-	held := map[access.Resource]bool{}
+	held := map[access.Resource]access.Date{}
 	err = a.granted(ctx, e.Principal, func(g store.Granted) {
 		newest, _ := g.Newest()
-		held[g.Resource] = g.State == store.InForce || newest.Operation == access.Grant && (g.State == store.Granting || g.State == store.Unsure)
+		switch {
+		case newest.Operation == access.Grant && (g.State == store.Granting || g.State == store.Unsure):
+			held[g.Resource] = newest.Terms.ExpiresOn
+		case g.State == store.InForce:
+			held[g.Resource] = g.Terms.ExpiresOn
+		}
 	})
 	if err != nil {
 		return nil, err
@@ -215,7 +220,10 @@ func (a *Applier) move(ctx context.Context, e store.PersonEvent, to people.Profi
 	if err != nil {
 		return nil, err
 	}
-	m.Held = func(r access.Resource) bool { return held[r] }
+	m.Held = func(r access.Resource) (access.Date, bool) {
+		ends, ok := held[r]
+		return ends, ok
+	}
 	return m.Changes(access.DateOf(now.In(a.options.Location))), nil
 }
 

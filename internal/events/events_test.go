@@ -42,7 +42,7 @@ func TestAMoverGetsTheDifference(t *testing.T) {
 	w.accept(t, fact("e2", 2, "mover", "u", "lead"))
 	w.round(t)
 	moved := w.event(t, "u", "e2")
-	want(t, "a mover's job", w.changes(t, moved.JobID), []string{"grant new view", "grant room admin", "revoke old"})
+	want(t, "a mover's job", w.changes(t, moved.JobID), []string{"grant both", "grant new view", "grant room admin", "revoke old"}) // both ends later
 	if moved.Status != store.EventApplied || moved.Version != "2" || joined.Version != "1" || !moved.Open || joined.Open {
 		t.Errorf("the joiner is %+v, the mover %+v", joined, moved)
 	}

@@ -209,7 +209,7 @@ func TestAMoveLeadsToTheNewProfile(t *testing.T) {
 				has[e.ID] = e.Role
 			}
 		}
-		m := people.Move{User: "u", Old: from, New: to, Held: func(r access.Resource) bool { return has[r.ID] != "" }}
+		m := people.Move{User: "u", Old: from, New: to, Held: func(r access.Resource) (access.Date, bool) { return access.Date{}, has[r.ID] != "" }}
 		seen := map[string]bool{}
 		for _, c := range m.Changes(access.Date{}) {
 			switch id := c.Resource.ID; {
@@ -232,6 +232,37 @@ func TestAMoveLeadsToTheNewProfile(t *testing.T) {
 			t.Fatalf("in the end (-want +got):\n%s", diff)
 		}
 	})
+}
+
+// What both profiles give is granted again where the new one gives it for longer.
+func TestAMoveKeepsNoEarlierEnd(t *testing.T) {
+	t.Parallel()
+	today := access.Date{Year: 2026, Month: time.December, Day: 1}
+	for _, tt := range []struct {
+		ends string // of what is held; "" for never
+		days int    // of the new profile
+		want bool   // granted again
+	}{{"2026-12-31", 365, true}, {"2026-12-31", 31, true}, {"2026-12-31", 30, false}, {"2026-12-31", 29, false}, {"", 365, false}, {"2026-12-31", 0, true}} {
+		of := func(days int) []people.Entry { return []people.Entry{{Type: access.QAResource, ID: "q", Days: days}} }
+		m := people.Move{User: "u", Old: of(30), New: of(tt.days), Held: func(access.Resource) (ends access.Date, held bool) {
+			if tt.ends != "" {
+				ends = access.DateOf(moment(t, tt.ends))
+			}
+			return ends, true
+		}}
+		if got := len(m.Changes(today)) > 0; got != tt.want {
+			t.Errorf("held until %q, and given for %d days: granted again %t, want %t", tt.ends, tt.days, got, tt.want)
+		}
+	}
+}
+
+func moment(t *testing.T, day string) time.Time {
+	t.Helper()
+	at, err := time.Parse(time.DateOnly, day)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
 }
 
 func TestGrantsEndAfterTheirDays(t *testing.T) {
