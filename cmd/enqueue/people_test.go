@@ -141,6 +141,38 @@ func TestPeopleJSONOnEveryPath(t *testing.T) {
 	offline(t).run("profiles", "check", sound).want(t, exitOK)
 }
 
+// A leaver that revokes nothing is told of when it is accepted, and listed.
+func TestLeaversThatDoNothingAreShown(t *testing.T) {
+	t.Parallel()
+
+	b := setup(t)
+	b.run("profiles", "load", b.file(soundProfiles)).want(t, exitOK)
+	b.run("events", b.file(joiner)).want(t, exitOK)
+	b.applyEvents()
+	late := strings.NewReplacer("2026-02", "2025-12").Replace(leaver)
+	nobody := strings.NewReplacer(`"e2"`, `"e4"`, `"u1"`, `"1234567890123456"`).Replace(leaver)
+	b.run("events", b.file(late+nobody)).want(t, exitOK).
+		says(t, "line 1: e2 is effective before e1, which was applied already, and will revoke nothing").
+		says(t, "1 events have a principal of 16 digits, the first on line 2")
+	b.applyEvents()
+	// A worker closes it once all else that ran then has ended, in whichever database.
+	b.tamper(`UPDATE person_events SET open = false, closed_at = now() WHERE event_id = 'e4'`)
+	d := decode[openDocument](t, b.run("person", "--open", "--json").want(t, exitOK))
+	if len(d.Open)+len(d.Stuck) != 0 || len(d.Idle) != 2 || d.Idle[0].EndedBy != "e1" || !strings.Contains(d.Idle[1].Note, "nothing to revoke") {
+		t.Errorf("open is %+v", d)
+	}
+	for _, args := range [][]string{{"person", "u1"}, {"person", "--open"}} {
+		if o := b.run(args...).want(t, exitOK); !strings.Contains(o.out, "nothing was revoked; if the person has left") {
+			t.Errorf("%q lacks the superseded leaver:\n%s", args, o.out)
+		}
+	}
+	b.run("events", b.file(strings.NewReplacer(`"e2"`, `"e5"`, "2026-02", "2026-03").Replace(leaver))).want(t, exitOK)
+	b.applyEvents()
+	if d := decode[openDocument](t, b.run("person", "--open", "--json").want(t, exitOK)); len(d.Idle) != 1 || d.Idle[0].ID != "e4" {
+		t.Errorf("once the person has left, idle are %+v", d.Idle)
+	}
+}
+
 func TestAWithdrawalThatComesTooLateIsSaid(t *testing.T) {
 	t.Parallel()
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,6 +58,7 @@ type askedView struct {
 type openDocument struct {
 	Open  []view.Event `json:"open"`  // of which a revoke is not known to be done
 	Stuck []view.Event `json:"stuck"` // that are due and cannot be applied
+	Idle  []view.Event `json:"idle"`  // leavers of late from whom nothing was revoked
 }
 
 const personLong = `Shows everything that is known of one person: what HR events said, and for each
@@ -76,7 +78,9 @@ Once everything is revoked from a leaver, Quick BI is asked what is left:
                asked again
 
 With --open it lists what is not settled: leavers and movers of whom a revoke is not
-known to be done, and events that are due and cannot be applied.`
+known to be done, and events that are due and cannot be applied. So it does with leavers
+from whom nothing was revoked: of the last 7 days those for whom there was nothing to
+revoke, and of the last 30 days those that another event superseded.`
 
 func (a *app) personCommand() *cobra.Command {
 	var open bool
@@ -217,6 +221,9 @@ func printEvents(w *tabwriter.Writer, found []view.Event) {
 		if e.EndedBy != "" {
 			remark = "by " + e.EndedBy
 		}
+		if e.Note != "" {
+			remark = strings.TrimPrefix(remark+": "+e.Note, ": ")
+		}
 		profile := e.Profile
 		if e.Version != "" {
 			profile += "@" + e.Version
@@ -240,16 +247,20 @@ func (a *app) openPeople(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		d := openDocument{Open: view.Events(open), Stuck: view.Events(stuck)}
+		idle, err := st.IdleLeavers(ctx)
+		if err != nil {
+			return err
+		}
+		d := openDocument{Open: view.Events(open), Stuck: view.Events(stuck), Idle: view.Events(idle)}
 		if a.json {
 			return a.emit(d)
 		}
-		if len(open)+len(stuck) == 0 {
+		if len(open)+len(stuck)+len(idle) == 0 {
 			_, err := fmt.Fprintln(a.Stdout, "Nothing is open.")
 			return err
 		}
 		w := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
-		printOpen(w, append(d.Open, d.Stuck...))
+		printOpen(w, slices.Concat(d.Open, d.Stuck, d.Idle))
 		if err := w.Flush(); err != nil {
 			return err
 		}
@@ -266,6 +277,6 @@ func printOpen(w *tabwriter.Writer, found []view.Event) {
 		if since == nil {
 			since = e.EffectiveAt
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(e.Principal), printable(e.ID), e.Type, e.Status, timestamp(since), dashed(e.JobID), dashed(printable(e.Problem)))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(e.Principal), printable(e.ID), e.Type, e.Status, timestamp(since), dashed(e.JobID), dashed(printable(cmp.Or(e.Problem, e.Note))))
 	}
 }

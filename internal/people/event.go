@@ -198,6 +198,9 @@ func readTexts(text []byte) (map[string]string, *Problem) {
 			return malformed(shape)
 		}
 		name, _ := key.(string) // a key is
+		if strings.ContainsRune(name, utf8.RuneError) {
+			return malformed("the name of a field holds U+FFFD, or half of a surrogate pair; write it anew")
+		}
 		value, err := in.Token()
 		if err != nil {
 			return malformed(shape)
@@ -205,6 +208,9 @@ func readTexts(text []byte) (map[string]string, *Problem) {
 		s, isText := value.(string)
 		if !isText {
 			return malformed(fmt.Sprintf("the value of %q is not a text; put it into quotes", name))
+		}
+		if strings.ContainsRune(s, utf8.RuneError) { // nobody knows what stood there
+			return nil, &Problem{Line: 1, Field: name, Code: CodeMalformed, Message: fmt.Sprintf("%s holds U+FFFD, or half of a surrogate pair, where a character was lost; write it anew", name)}
 		}
 		if _, twice := values[name]; twice {
 			return nil, &Problem{Line: 1, Field: name, Code: CodeRepeatedField, Message: fmt.Sprintf("%q is there twice; keep one", name)}

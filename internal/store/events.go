@@ -140,7 +140,8 @@ type AcceptedEvent struct {
 	PersonEvent
 
 	Line     int
-	Replayed bool // the same event was accepted before
+	Replayed bool   // the same event was accepted before
+	LateFor  string // of a leaver: the event, applied already, that supersedes it; "" for none
 }
 
 // EventConflictError means that events have the ids of others that say something
@@ -195,8 +196,10 @@ func (s *Store) AcceptEvents(ctx context.Context, r EventsRequest) ([]AcceptedEv
 				return err
 			}
 		}
-		out, err = judgeEvents(ctx, tx, r, fresh)
-		return err
+		if out, err = judgeEvents(ctx, tx, r, fresh); err != nil {
+			return err
+		}
+		return findLate(ctx, tx, out)
 	})
 	if conflict, ok := errors.AsType[*EventConflictError](err); ok {
 		return nil, conflict
