@@ -60,6 +60,7 @@ func TestGuardsOfANightlyFile(t *testing.T) {
 		}, store.RunOpen, store.GuardRevokes, ""},
 		{"a cut list of who should have what", store.DesiredSchedule, "", func(w *world) { w.deliver("people.csv", rows("grant", users(101, 107)...)) }, store.RunOpen, store.GuardShrink, ""},
 		{"an empty list of who should have what", store.DesiredSchedule, "", func(w *world) { w.deliver("people.csv", rows("grant")) }, store.RunRejected, "", "has no rows"},
+		{"an empty folder", store.FolderSchedule, "", func(*world) {}, store.RunNothing, "", "there is no file in ."},
 		{"other people in the list", store.DesiredSchedule, "", func(w *world) { w.deliver("people.csv", rows("grant", users(7, 18)...)) }, store.RunOpen, store.GuardRevokes, ""},
 		{"a command in the list", store.DesiredSchedule, "", func(w *world) { w.deliver("people.csv", rows("revoke", users(101, 112)...)) }, store.RunRejected, "", "holds grants only"},
 		{"no list", store.DesiredSchedule, "", func(*world) {}, store.RunMissing, "", "is not there"},

@@ -50,37 +50,46 @@ func (b inbox) dir() string {
 	return path.Dir(b.of.Path)
 }
 
+// absence is why there is no file, and how the run ends if none comes.
+type absence struct {
+	state store.RunState
+	why   string
+}
+
 // complete lists the files that are there and complete, by name; if there are
-// none, why.
-func (b inbox) complete() (files []store.RunInput, why string, err error) {
+// none, why. That a folder is empty is nothing that anybody need look at.
+func (b inbox) complete() (files []store.RunInput, none absence, err error) {
+	none.state = store.RunMissing
 	names := []string{path.Base(b.of.Path)}
 	if b.of.Kind == store.FolderSchedule {
-		if names, err = b.names(); err != nil {
-			return nil, "", err
+		switch names, err = b.names(); {
+		case errors.Is(err, fs.ErrNotExist):
+			none.why = "there is no folder " + b.of.Path
+			return nil, none, nil
+		case err != nil:
+			return nil, none, err
+		case len(names) == 0:
+			none = absence{store.RunNothing, "there is no file in " + b.of.Path}
 		}
-		why = "there is no file in " + b.of.Path
 	}
 	for _, name := range names {
 		found, whyNot, err := b.judge(name)
 		if err != nil {
-			return nil, "", err
+			return nil, none, err
 		}
 		if whyNot != "" {
-			why = whyNot
+			none.why = whyNot
 			continue
 		}
 		files = append(files, found)
 	}
-	return files, why, nil
+	return files, none, nil
 }
 
 // names lists what looks like a file of rows. What begins with a dot or with ~$ is
 // another program's, such as the mark of a workbook that somebody has open.
 func (b inbox) names() ([]string, error) {
 	d, err := b.root.Open(b.dir())
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
 	if err != nil {
 		return nil, err
 	}

@@ -56,8 +56,11 @@ func (w *work) end(ctx context.Context, state store.RunState, why string) error 
 	succeeded := (state == store.RunDone || state == store.RunNothing) &&
 		!slices.ContainsFunc(w.run.Inputs, func(in store.RunInput) bool { return !in.Succeeded })
 	level := zerolog.InfoLevel
-	if state == store.RunRejected || state == store.RunMissing {
+	switch {
+	case state == store.RunRejected, state == store.RunMissing:
 		level = zerolog.WarnLevel
+	case state == store.RunNothing && len(w.run.Inputs) == 0: // an empty folder
+		level = zerolog.DebugLevel
 	}
 	w.options.Log.WithLevel(level).Str("schedule", w.run.Of.Name).Time("slot", w.run.Slot).Str("state", string(state)).
 		Bool("succeeded", succeeded).Str("code", w.code).Msg("a run of a schedule has ended")
@@ -82,12 +85,12 @@ func (w *work) start(ctx context.Context) (started bool, err error) {
 	}
 	inputs := []store.RunInput{{}}
 	if w.takesFiles() {
-		var why string
-		if inputs, why, err = w.inbox().complete(); err != nil {
+		var none absence
+		if inputs, none, err = w.inbox().complete(); err != nil {
 			return false, err
 		}
 		if len(inputs) == 0 {
-			return false, w.await(ctx, why)
+			return false, w.await(ctx, none)
 		}
 	}
 	if err := w.store.StartRun(ctx, w.run.RunRef, w.now, inputs); err != nil {
@@ -104,11 +107,11 @@ func (w *work) start(ctx context.Context) (started bool, err error) {
 }
 
 // await waits for a file for as long as the schedule says.
-func (w *work) await(ctx context.Context, why string) error {
+func (w *work) await(ctx context.Context, none absence) error {
 	until := w.run.Slot.Add(w.run.Of.FileWithin)
 	overtaken := slices.ContainsFunc(w.later, func(o store.OpenRun) bool { return o.Schedule == w.run.Schedule })
 	if overtaken || !w.now.Before(until) {
-		return w.end(ctx, store.RunMissing, why)
+		return w.end(ctx, none.state, none.why)
 	}
 	return nil
 }
