@@ -33,7 +33,7 @@ const keptMonths = 3
 type Retention struct {
 	Before string           `json:"before"` // YYYY-MM
 	Tables []DroppedTable   `json:"tables"`
-	Rows   map[string]int64 `json:"rows"` // by table
+	Rows   map[string]int64 `json:"rows"` // by table; of schedule_runs those that go with their inputs
 	Jobs   int64            `json:"jobs"` // that have rows there
 	Head   Checkpoint       `json:"head"` // of the chain that covers them
 	Upto   int64            `json:"upto_no"`
@@ -104,6 +104,11 @@ func (s *Store) DropMonths(ctx context.Context, r DropRequest) (Retention, error
 		if _, err := tx.Exec(ctx, `UPDATE jobs SET dropped_at = now() WHERE id < $1 AND dropped_at IS NULL`, m.firstJob()); err != nil {
 			return err
 		}
+		for _, table := range []string{"schedule_inputs", "schedule_runs"} {
+			if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE (schedule_id, slot) IN (`+oldRuns+`)`, int(m)); err != nil {
+				return fmt.Errorf("dropping runs of schedules: %w", err)
+			}
+		}
 		return writeAudit(ctx, tx, AuditEvent{Actor: r.Actor, Event: EventDropped, Detail: map[string]any{
 			"before": r.Before, "tables": plan.Tables, "rows": plan.Rows, "jobs": plan.Jobs, "head": plan.Head, "upto_no": plan.Upto,
 		}})
@@ -113,6 +118,14 @@ func (s *Store) DropMonths(ctx context.Context, r DropRequest) (Retention, error
 
 // firstJob is the smallest number that a job of the month can have.
 func (m month) firstJob() int64 { return int64(m) << 36 }
+
+// oldRuns are the runs of schedules before a month that have ended, but for the newest
+// of each schedule that the next is measured by.
+const oldRuns = `
+SELECT o.schedule_id, o.slot FROM schedule_runs o
+WHERE o.slot < month_start($1::integer) AND o.ended_at IS NOT NULL AND (o.schedule_id, o.slot) NOT IN (
+    SELECT DISTINCT ON (i.schedule_id) i.schedule_id, i.slot ` + soundInputs + ` ORDER BY i.schedule_id, i.slot DESC
+)`
 
 const partitions = `
 SELECT c.relname, p.relname
@@ -158,6 +171,11 @@ func planRetention(ctx context.Context, tx pgx.Tx, before string) (Retention, er
 		plan.Tables[i].Rows = rows
 		plan.Rows[t.Of] += rows
 	}
+	var runs int64
+	if err := tx.QueryRow(ctx, `SELECT count(*) FROM (`+oldRuns+`) old`, int(m)).Scan(&runs); err != nil {
+		return plan, fmt.Errorf("counting runs of schedules: %w", err)
+	}
+	plan.Rows["schedule_runs"] = runs
 	err = tx.QueryRow(ctx, `SELECT count(*) FROM jobs WHERE id < $1 AND dropped_at IS NULL`, m.firstJob()).Scan(&plan.Jobs)
 	return plan, err
 }

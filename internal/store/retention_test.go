@@ -53,6 +53,25 @@ func aged(t *testing.T) (w world, old store.Created) {
 	return w, old
 }
 
+// agedRuns adds a schedule with runs of half a year ago and one of today.
+func (w world) agedRuns(t *testing.T) {
+	t.Helper()
+	err := w.AddSchedule(t.Context(), store.Schedule{
+		Name: "n", Kind: store.FileSchedule, Path: "a.csv", CompleteBy: store.CompleteByDone, Cron: "0 2 * * *", Timezone: "UTC",
+		CatchUp: store.CatchUpOnce, Overlap: store.OverlapSkip, Lane: store.Bulk, Source: "hr", RequestedBy: "ann",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.exec(t, `
+INSERT INTO schedule_runs (schedule_id, slot, state, why, ended_at)
+SELECT s.id, now() - interval '6 months' - x.hours * interval '1 hour', x.state, x.why, CASE x.state WHEN 'open' THEN NULL ELSE now() END
+FROM schedules s, (VALUES (4, 'nothing', 'old'), (3, 'open', 'open'), (2, 'nothing', 'the measure'), (1, 'missing', 'missing')) AS x (hours, state, why);
+INSERT INTO schedule_runs (schedule_id, slot, state, why, ended_at) SELECT id, now(), 'missing', 'young', now() FROM schedules;
+INSERT INTO schedule_inputs (schedule_id, slot, no, file, sha256, state, filed)
+SELECT schedule_id, slot, 1, 'a.csv', 'x', 'nothing', true FROM schedule_runs WHERE state = 'nothing'`)
+}
+
 func monthsAgo(n int) string {
 	now := time.Now().UTC()
 	return time.Date(now.Year(), now.Month()-time.Month(n), 1, 0, 0, 0, 0, time.UTC).Format("2006-01")
@@ -61,6 +80,7 @@ func monthsAgo(n int) string {
 func TestRetention(t *testing.T) {
 	t.Parallel()
 	w, old := aged(t)
+	w.agedRuns(t)
 	sealer := w.NewSealer()
 
 	if _, err := w.DropMonths(t.Context(), store.DropRequest{Before: monthsAgo(5), Actor: "archivist"}); !errors.Is(err, store.ErrRetention) {
@@ -82,7 +102,7 @@ func TestRetention(t *testing.T) {
 	}
 	rows := map[string]int64{
 		"changes": 2, "tasks": 1, "exceptions": 1, "settlements": 0, "calls": 1, "answers": 1, "shared_works": 0, "verifications": 0, "audit": 2,
-		"sealed_counts": 2,
+		"sealed_counts": 2, "schedule_runs": 2,
 	}
 	if diff := cmp.Diff(rows, plan.Rows); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)
@@ -94,6 +114,13 @@ func TestRetention(t *testing.T) {
 		t.Fatalf("DropMonths = %+v, %v, want what was planned", done, err)
 	}
 
+	var kept []string
+	if err := w.sql.QueryRow(t.Context(), `SELECT array_agg(r.why || coalesce(i.file, '-') ORDER BY r.slot) FROM schedule_runs r LEFT JOIN schedule_inputs i USING (schedule_id, slot)`).Scan(&kept); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"open-", "the measurea.csv", "young-"}, kept); diff != "" {
+		t.Errorf("runs of schedules that are left (-want +got):\n%s", diff)
+	}
 	for what, err := range map[string]error{
 		"Job": second(w.Job(t.Context(), old.ID)), "Header": second(w.Header(t.Context(), old.ID)),
 		"FailureGroups": second(w.FailureGroups(t.Context(), old.ID, 0)),
