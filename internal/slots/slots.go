@@ -31,13 +31,14 @@ var parser = cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cr
 
 // Parse reads a cron expression of five fields (minute, hour, day, month and
 // weekday) and the name of a time zone. Where day and weekday are both
-// restricted, either does, as ever in cron.
+// restricted, either does, as ever in cron. Sunday is 0 or 7.
 func Parse(expression, zone string) (Calendar, error) {
 	fields := strings.Fields(expression)
 	if len(fields) != 5 || strings.Contains(expression, "=") {
 		return Calendar{}, fmt.Errorf("%q is no cron expression of five fields; write e.g. \"0 2 * * *\" for every night at two", expression)
 	}
-	wall, err := parser.Parse(expression)
+	fields[4] = withSevens(fields[4])
+	wall, err := parser.Parse(strings.Join(fields, " "))
 	if err != nil {
 		return Calendar{}, fmt.Errorf("%q is no cron expression: %w", expression, err)
 	}
