@@ -208,7 +208,9 @@ func TestAJobSeesALeaverWhoIsAppliedMeanwhile(t *testing.T) {
 	}
 	ended := make(chan error)
 	for i, f := range []func() error{
-		func() error { return w.EventApplied(context.Background(), store.AppliedEvent{EventKey: key, Actor: "w"}) },
+		func() error {
+			return w.EventApplied(context.Background(), store.AppliedEvent{EventKey: key, Actor: "w"})
+		},
 		func() error {
 			_, err := w.submits.Submit(context.Background(), granting("k", "late"))
 			return err

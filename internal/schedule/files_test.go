@@ -288,7 +288,7 @@ func TestACrashSubmitsNothingTwice(t *testing.T) {
 	}{
 		{"before it is moved", func(*world, store.OpenRun) {}},
 		{"after it is moved", func(w *world, run store.OpenRun) {
-			if err := (&work{Runner: w.runner, run: run}).inbox().take("people.csv"); err != nil {
+			if err := (&work{Runner: w.runner, run: run}).inbox().take(run.Inputs[0]); err != nil {
 				w.t.Fatal(err)
 			}
 		}},

@@ -52,6 +52,9 @@ type observation struct {
 	bytes  int64
 	code   string // of the problem
 	cause  error
+
+	arriving *arriving // nil: nothing is known of the body
+	closes   bool      // the connection, rather than the request's part of it, can be closed
 }
 
 type observationKey struct{}
@@ -73,6 +76,7 @@ func (o *observation) Unwrap() http.ResponseWriter { return o.ResponseWriter }
 func (o *observation) WriteHeader(status int) {
 	if o.status == 0 {
 		o.status = status
+		o.leaveUnread()
 	}
 	o.ResponseWriter.WriteHeader(status)
 }
@@ -81,7 +85,7 @@ func (o *observation) WriteHeader(status int) {
 // slower than leastRate; the time in which there are none does not count.
 func (o *observation) Write(p []byte) (int, error) {
 	if o.status == 0 {
-		o.status = http.StatusOK
+		o.WriteHeader(http.StatusOK)
 	}
 	began := time.Now()
 	left := 2*o.stall + atLeast(leastRate, o.bytes+int64(len(p))) - o.taking
@@ -108,6 +112,7 @@ func (s *Server) observe(w http.ResponseWriter, r *http.Request, answer http.Han
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Cache-Control", "no-store")
 	r = r.WithContext(context.WithValue(r.Context(), observationKey{}, o))
+	o.arriving, o.closes = arrivingOf(r), r.ProtoMajor == 1
 	s.metrics.open.Inc()
 	defer func() {
 		s.metrics.open.Dec()

@@ -108,7 +108,7 @@ func filled(t *testing.T, url string) (done string) {
 			Name: "s", Kind: store.FileSchedule, Path: "x.csv", CompleteBy: store.CompleteByDone, Cron: "0 2 * * *", Timezone: "UTC",
 			CatchUp: store.CatchUpOnce, Overlap: store.OverlapSkip, Lane: store.Bulk, Source: "s", RequestedBy: "ann",
 		}),
-		"account": w.KeepAccounts(ctx, map[store.Account]string{{Name: "alice"}: "u1"}),
+		"account": w.KeepAccounts(ctx, map[store.Account]store.AccountOwner{{Name: "alice"}: {UserID: "u1"}}),
 	} {
 		if err != nil {
 			t.Fatalf("%s: %v", what, err)

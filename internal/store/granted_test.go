@@ -208,11 +208,11 @@ func TestGrantedIsFoundByIndex(t *testing.T) {
 		want  string // in the plan
 		most  int    // pages; all changes are on more than a thousand
 	}{
-		"of one person":  {
+		"of one person": {
 			fmt.Sprintf(store.GrantedTo, store.OfTheJobs),
 			[]any{"UTC", "user", "user-000017", []int64{crowded.Number}, []int64{crowded.Number}, []int{18}}, "changes_", 100,
 		},
-		"which is hers": {store.ChangesAbout, []any{"user", "user-000017"}, "changes_", 100},
+		"which is hers":  {store.ChangesAbout, []any{"user", "user-000017"}, "changes_", 100},
 		"what ends soon": {fmt.Sprintf(store.GrantedUntil, store.OfAnyJob), []any{"UTC", soon.Time()}, "Bitmap Index Scan on changes_", 2000}, // those of the index many times over
 	} {
 		pages, _, plan := w.touched(t, check.query, check.args...)
