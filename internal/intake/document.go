@@ -92,12 +92,12 @@ func (d *documentReader) list(brackets string, item func() error) error {
 }
 
 // expect takes one of the given characters.
-func (d *documentReader) expect(any string) error {
+func (d *documentReader) expect(chars string) error {
 	c, err := d.next()
 	if err != nil {
 		return err
 	}
-	if c == 0 || strings.IndexByte(any, c) < 0 {
+	if c == 0 || strings.IndexByte(chars, c) < 0 {
 		return errNoDocument()
 	}
 	_, err = d.in.Discard(1)

@@ -138,10 +138,12 @@ const mostNames = 200
 // fieldNames says in which place of a record a field goes.
 type fieldNames struct {
 	names  []string       // by place, as written at first
+	means  []string       // by place: the column that is named; "" for none
 	places map[string]int // by name as written
 	known  [numColumns]int
 	broken lineSet  // lines that are no JSON objects
 	cells  []string // of the current record; reused
+	seen   []bool   // likewise: in which places it has something
 }
 
 func newFieldNames() *fieldNames {
@@ -184,10 +186,11 @@ func (n *fieldNames) place(name string) error {
 		return fileError(CodeTooManyFields, "the rows have more than %d different fields; leave out those that are not needed", mostNames)
 	}
 	n.places[name] = len(n.names)
+	meaning := ""
 	if known {
-		n.known[c] = len(n.names)
+		n.known[c], meaning = len(n.names), c.String()
 	}
-	n.names = append(n.names, name)
+	n.names, n.means = append(n.names, name), append(n.means, meaning)
 	return nil
 }
 
@@ -196,7 +199,7 @@ func (n *fieldNames) header() []string {
 	for _, c := range required {
 		if n.known[c] < 0 {
 			n.known[c] = len(n.names)
-			n.names = append(n.names, c.String())
+			n.names, n.means = append(n.names, c.String()), append(n.means, c.String())
 		}
 	}
 	header := make([]string, len(n.names))
@@ -216,14 +219,14 @@ func (n *fieldNames) record(obj object) record {
 		out.faults = append(out.faults, problem("", CodeInvalidJSON, "this is not a JSON object; write one whole object, in one line"))
 		return out
 	}
-	seen := make([]bool, len(n.names))
+	n.seen = append(n.seen[:0], make([]bool, len(n.names))...)
 	for rest := string(obj.raw[1:]); ; {
 		m, after, ok := nextMember(rest)
 		if !ok {
 			break
 		}
 		rest = after
-		if bad := n.fill(seen, m); bad != nil {
+		if bad := n.fill(m); bad != nil {
 			out.faults = append(out.faults, *bad)
 		}
 	}
@@ -235,35 +238,29 @@ func (n *fieldNames) record(obj object) record {
 }
 
 // fill puts the value of a member into its place, unless that was seen before.
-func (n *fieldNames) fill(seen []bool, m member) *access.Problem {
+func (n *fieldNames) fill(m member) *access.Problem {
 	at, named := n.places[m.name]
 	var bad access.Problem
 	switch {
 	case !named:
 		bad = problem("", CodeInvalidJSON, "a field has no name")
 		return &bad
-	case seen[at]:
+	case n.seen[at]:
 		bad = problem(n.column(at), CodeDuplicateField, "the row has the field %q twice; keep one", m.name)
 		return &bad
 	}
-	seen[at] = true
+	n.seen[at] = true
 	cell, problem := n.cell(at, m.raw)
 	n.cells[at] = Neutralise(cell)
 	return problem
 }
 
 // column is the canonical name of the column in a place, or the name as written.
-func (n *fieldNames) column(at int) string {
-	if c, ok := columnOf(n.names[at]); ok {
-		return c.String()
-	}
-	return n.names[at]
-}
+func (n *fieldNames) column(at int) string { return cmp.Or(n.means[at], n.names[at]) }
 
 // cell is the value of the field in a place as text.
 func (n *fieldNames) cell(at int, raw string) (string, *access.Problem) {
-	name := n.column(at)
-	_, known := columnOf(name)
+	name, known := n.column(at), n.means[at] != ""
 	switch {
 	case raw == "null":
 		return "", nil
