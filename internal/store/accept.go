@@ -240,8 +240,8 @@ func judgeAll(ctx context.Context, tx pgx.Tx, jobs []*pending) (err error) {
 }
 
 // pausesOfNew is all that may keep new jobs from being sent.
-var pausesOfNew = fmt.Sprintf(listPauses, `
-WHERE p.scope IN ('all', 'action') OR p.scope = 'job' AND p.name = ANY ($1) OR p.scope = 'source' AND p.name = ANY ($2)`)
+const pausesOfNew = selectPauses + `
+WHERE p.scope IN ('all', 'action') OR p.scope = 'job' AND p.name = ANY ($1) OR p.scope = 'source' AND p.name = ANY ($2)` + orderPauses
 
 func queuePauses(batch *pgx.Batch, jobs []*pending, pauses *[]Pause) {
 	var ids, sources []string

@@ -92,11 +92,14 @@ func (s *Store) Resume(ctx context.Context, t Target, o Order) (changed bool, er
 	return changed && err == nil, err
 }
 
-// The most general pause comes first.
-const listPauses = `
-SELECT p.scope, p.name, p.at, p.actor, p.reason, p.guard FROM pauses p
-%s
+const (
+	selectPauses = `
+SELECT p.scope, p.name, p.at, p.actor, p.reason, p.guard FROM pauses p`
+
+	// The most general pause comes first.
+	orderPauses = `
 ORDER BY array_position(ARRAY['all', 'action', 'source', 'job'], p.scope), p.name`
+)
 
 // Pauses lists all that is paused.
 func (s *Store) Pauses(ctx context.Context) ([]Pause, error) {
@@ -122,7 +125,7 @@ WHERE CASE p.scope WHEN 'job' THEN p.name = j.ulid WHEN 'source' THEN p.name = j
 }
 
 func (s *Store) pauses(ctx context.Context, where string, args ...any) ([]Pause, error) {
-	rows, err := s.pool.Query(ctx, fmt.Sprintf(listPauses, where), append([]any{planned}, args...)...)
+	rows, err := s.pool.Query(ctx, selectPauses+" "+where+orderPauses, append([]any{planned}, args...)...)
 	if err != nil {
 		return nil, outward("listing pauses", err)
 	}

@@ -57,7 +57,9 @@ func (s *site) openIntake(ctx context.Context) (*intake, error) {
 	if err := adding.wait(ctx); err != nil {
 		return nil, err
 	}
-	var made struct{ Token string }
+	var made struct {
+		Token string `json:"token"`
+	}
 	if err := json.Unmarshal(out.Bytes(), &made); err != nil {
 		return nil, fmt.Errorf("reading the token: %w", err)
 	}
@@ -106,7 +108,9 @@ func (in *intake) post(ctx context.Context, p posted) error {
 	if err != nil || resp.StatusCode != http.StatusAccepted {
 		return errors.Join(fmt.Errorf("%s: %s", resp.Status, text), err)
 	}
-	var job struct{ ID string }
+	var job struct {
+		ID string `json:"id"`
+	}
 	if err := json.Unmarshal(text, &job); err != nil {
 		return err
 	}
