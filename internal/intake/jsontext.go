@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
 )
 
 // jsonText is a JSON text as it is read: UTF-8, without a byte order mark. Its
@@ -41,7 +42,7 @@ type blocks struct {
 // Read implements [io.Reader].
 func (b *blocks) Read(p []byte) (n int, err error) {
 	for len(b.left) == 0 {
-		if b.left, err = b.decoded.read(); err != nil {
+		if b.left, err = b.read(); err != nil {
 			return 0, err
 		}
 	}
@@ -79,7 +80,7 @@ func (t *jsonText) next() (byte, error) {
 			return 0, nil
 		case err != nil:
 			return 0, err
-		case bytes.IndexByte([]byte(jsonSpace), c) < 0:
+		case strings.IndexByte(jsonSpace, c) < 0:
 			return c, t.in.UnreadByte()
 		}
 	}
@@ -122,7 +123,7 @@ type extent struct {
 
 // of returns how much of a piece belongs to the value, and whether that ends
 // there.
-func (e *extent) of(piece []byte) (n int, ended bool) {
+func (e *extent) of(piece []byte) (n int, ended bool) { //nolint:cyclop // a case for each kind of character
 	for i, c := range piece {
 		switch {
 		case e.escaped:

@@ -33,7 +33,8 @@ func (t *jsonText) lines(yield func(object) error) error {
 	began := false
 	for no := 1; ; no++ {
 		line, err := t.line(no)
-		if err != nil && !errors.Is(err, io.EOF) {
+		last := errors.Is(err, io.EOF)
+		if err != nil && !last {
 			return err
 		}
 		if line = bytes.Trim(line, jsonSpace); len(line) > 0 {
@@ -45,7 +46,7 @@ func (t *jsonText) lines(yield func(object) error) error {
 				return err
 			}
 		}
-		if err != nil {
+		if last {
 			return nil
 		}
 	}

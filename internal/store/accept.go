@@ -110,7 +110,8 @@ func copyJobs(ctx context.Context, tx pgx.Tx, jobs []*pending) error {
 	if _, err := copyBinary(ctx, tx, "tasks", taskColumns, blocksOf(jobs, (*pending).copyTasks)); err != nil {
 		return err
 	}
-	if _, err := copyBinary(ctx, tx, "changes", changeColumns, blocksOf(jobs, (*pending).copyChanges)); err != nil {
+	written, err := copyBinary(ctx, tx, "changes", changeColumns, blocksOf(jobs, (*pending).copyChanges))
+	if err != nil {
 		return err
 	}
 	settled := 0
@@ -119,11 +120,15 @@ func copyJobs(ctx context.Context, tx pgx.Tx, jobs []*pending) error {
 			return err
 		}
 		settled += j.settled
+		written -= int64(j.written)
+	}
+	if written != 0 {
+		return fmt.Errorf("%d more changes were written than are known of", written)
 	}
 	if settled == 0 {
 		return nil
 	}
-	_, err := copyBinary(ctx, tx, "exceptions", exceptionColumns, blocksOf(jobs, (*pending).copyExceptions))
+	_, err = copyBinary(ctx, tx, "exceptions", exceptionColumns, blocksOf(jobs, (*pending).copyExceptions))
 	return err
 }
 
@@ -131,7 +136,7 @@ func copyJobs(ctx context.Context, tx pgx.Tx, jobs []*pending) error {
 func blocksOf(jobs []*pending, rows func(j *pending, block []byte, yield func([]byte) bool) ([]byte, bool)) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		var block []byte
-		more := true
+		var more bool
 		for _, j := range jobs {
 			if block, more = rows(j, block, yield); !more {
 				return
@@ -244,7 +249,7 @@ const pausesOfNew = selectPauses + `
 WHERE p.scope IN ('all', 'action') OR p.scope = 'job' AND p.name = ANY ($1) OR p.scope = 'source' AND p.name = ANY ($2)` + orderPauses
 
 func queuePauses(batch *pgx.Batch, jobs []*pending, pauses *[]Pause) {
-	var ids, sources []string
+	ids, sources := make([]string, 0, len(jobs)), make([]string, 0, len(jobs))
 	for _, j := range jobs {
 		ids, sources = append(ids, j.created.ID), append(sources, j.Source)
 	}

@@ -46,7 +46,7 @@ func (a *arrivals) ask(ctx context.Context, job NewJob) (Created, error) {
 	a.waiting = append(a.waiting, one)
 	if !a.busy {
 		a.busy = true
-		go a.run()
+		go a.run() //nolint:contextcheck // each group has one of its own
 	}
 	a.mu.Unlock()
 	select {

@@ -165,10 +165,15 @@ func TestANewJobIsToldAsItIsRead(t *testing.T) {
 	job.Reason, job.Input, job.UpdateRole = "why", store.Input{SHA256: "sum", Rows: 2, Encoding: "utf-8", Delimiter: ","}, true
 	plain := w.accept(t, job)
 	same("plain", plain)
-	for i, target := range []store.Target{
-		{Scope: store.ScopeAction, Name: string(access.SmartqAuthorize)}, {Scope: store.ScopeAction, Name: "AddShareReport"},
-		{Scope: store.ScopeSource, Name: "another"}, {Scope: store.ScopeSource, Name: "test"}, store.OfJob(plain.ID), {Scope: store.ScopeAll},
-	} {
+	targets := []store.Target{
+		{Scope: store.ScopeAction, Name: string(access.SmartqAuthorize)},
+		{Scope: store.ScopeAction, Name: "AddShareReport"},
+		{Scope: store.ScopeSource, Name: "another"},
+		{Scope: store.ScopeSource, Name: "test"},
+		store.OfJob(plain.ID),
+		{Scope: store.ScopeAll},
+	}
+	for i, target := range targets {
 		w.pause(t, target)
 		same(target.String(), w.accept(t, asking(access.Grant, fmt.Sprint("paused-", i), "u")))
 	}
