@@ -60,6 +60,26 @@ func TestSchedules(t *testing.T) {
 	b.run("schedule", "add", "leavers", "--cron", "0 2 * * *", "--file", "hr/leavers.csv").want(t, exitOK)
 }
 
+func TestSchedulesOfWorkbooks(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	add := func(args ...string) outcome {
+		return b.run(append([]string{"schedule", "add", "books", "--cron", "0 2 * * *", "--source", "hr"}, args...)...)
+	}
+	add("--desired", "hr/access.xlsx", "--skip-invalid").want(t, exitUsage).says(t, "would revoke what the bad rows of a full list ask for")
+	add("--renew-within", "3d", "--sheet", "All").want(t, exitUsage).says(t, "--renew-within reads none")
+	add("--renew-within", "3d", "--skip-invalid").want(t, exitUsage).says(t, "--renew-within reads none")
+	o := add("--folder", "hr/in", "--sheet", "Leavers", "--skip-invalid").want(t, exitOK)
+	for _, text := range []string{"sheet     Leavers", "bad rows  are recorded as failures"} {
+		if !strings.Contains(o.out, text) {
+			t.Errorf("add does not say %q:\n%s", text, o.out)
+		}
+	}
+	if shown := decode[scheduleView](t, b.run("schedule", "show", "books", "--json").want(t, exitOK)); shown.Sheet != "Leavers" || !shown.SkipInvalid {
+		t.Errorf("kept is %+v", shown)
+	}
+}
+
 func TestPathsOfSchedulesStayInTheInbox(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
