@@ -23,8 +23,19 @@ func BenchmarkRectangles(b *testing.B) {
 	}
 }
 
+// BenchmarkShapes splits made-up user-permission data.
+func BenchmarkShapes(b *testing.B) {
+	for _, s := range shapes {
+		b.Run(s.name, func(b *testing.B) {
+			measure(b, s.pairs())
+			b.ReportMetric(float64(s.best), "best-known")
+		})
+	}
+}
+
 // BenchmarkRoleMining splits real user-permission data: the files in the folder
-// that ROLE_MINING names, a user and a permission by number on each line.
+// that ROLE_MINING names, a user and a permission by number on each line. Half
+// of the users of a set are another real set.
 func BenchmarkRoleMining(b *testing.B) {
 	files, err := filepath.Glob(filepath.Join(os.Getenv("ROLE_MINING"), "*.txt"))
 	if err != nil || len(files) == 0 || os.Getenv("ROLE_MINING") == "" {
@@ -34,6 +45,11 @@ func BenchmarkRoleMining(b *testing.B) {
 		b.Run(filepath.Base(file), func(b *testing.B) {
 			measure(b, readPairs(b, file))
 		})
+		for which := range uint32(2) {
+			b.Run(fmt.Sprintf("%s,half=%d", filepath.Base(file), which), func(b *testing.B) {
+				measure(b, halfOf(readPairs(b, file), which))
+			})
+		}
 	}
 }
 
@@ -55,6 +71,13 @@ func readPairs(b *testing.B, name string) []pair {
 	}
 	slices.SortFunc(pairs, pair.compare)
 	return slices.Compact(pairs)
+}
+
+// halfOf returns the pairs of about half of the users.
+func halfOf(pairs []pair, which uint32) []pair {
+	return slices.DeleteFunc(pairs, func(p pair) bool {
+		return uint32(p.row+1)*2654435769>>31 != which //nolint:gosec // a hash
+	})
 }
 
 // measure reports time, memory and calls of splitting pairs, and the calls of
