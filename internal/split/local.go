@@ -1,29 +1,6 @@
 package split
 
-import (
-	"math/rand/v2"
-	"slices"
-)
-
-// What searching may spend, in steps. A call saved is 20 ms at 50 calls a
-// second, and a step is 5 to 8 ns: some of that is left to slower machines.
-const (
-	stepsPerCall   = 2_500_000
-	advancePerPair = 1000
-	searchAtMost   = 40_000_000
-)
-
-// pays reports whether to search on. A search lives on what was earned: every
-// call that the packing takes less than the best plain grouping pays for so many
-// steps, those of packing included, and some are advanced. So the whole of it
-// never costs more time than the calls that it saves would take, but for the
-// advance. It counts steps and not seconds, and the random numbers are always
-// the same, so that the result is the same on every machine.
-func (p *packing) pays() bool {
-	saved := (p.plain - p.calls) * stepsPerCall
-	advance := min(stepsPerCall, advancePerPair*len(p.owner))
-	return p.calls > int(p.callsOf(small(len(p.owner)))) && p.steps < saved+advance
-}
+import "slices"
 
 // search is the local search of small calls: it tears up two or more
 // neighbouring ones, splits what was in them anew at random, and keeps what
@@ -40,23 +17,18 @@ type search struct {
 	cost   int     // the calls they take
 }
 
-// dice are random numbers that are the same everywhere.
-type dice struct{ rand.PCG }
-
-// below returns a number from 0 to n-1.
-func (d *dice) below(n int) int {
-	return int(d.Uint64() >> 32 * uint64(n) >> 32) //nolint:gosec // below n
-}
-
-// improve searches while that pays.
-func (p *packing) improve() {
+// newSearch returns a search that has yet to begin.
+func (p *packing) newSearch() *search {
 	s := &search{packing: p}
 	s.random.Seed(1, 2)
 	s.patch = patch{limit: int(p.limit), local: make([]int32, p.vertices()), random: &s.random}
-	p.easy = nil // shifts are over
-	most := p.steps + searchAtMost
-	for p.pays() && p.steps < most {
-		p.meter.at(p.steps-most+searchAtMost, searchAtMost)
+	return s
+}
+
+// turn searches while that pays, until so many steps are made.
+func (s *search) turn(until int) {
+	s.easy = nil // nobody shifts
+	for s.pays() && s.steps < until {
 		s.step()
 	}
 }

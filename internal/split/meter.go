@@ -26,7 +26,6 @@ func newMeter(tell func(done int)) *meter {
 const (
 	shareOfStarts  = 0.2
 	shareOfPacking = 0.8
-	shareOfRepack  = 0.9
 )
 
 // pool begins with a pool of so many changes: the one before is done.

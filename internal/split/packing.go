@@ -13,12 +13,13 @@ type packing struct {
 	limit int32
 	owner []int32   // of each edge
 	load  []int32   // of each owner
-	easy  []int32   // of each vertex: edges of its star that another star has room for; nil if nobody asks
+	easy  []int32   // of each vertex: edges of its star that another star has room for; nil while nobody asks
 	cells [][]int32 // of each block: its edges, row by row
 	spare []int32   // blocks that are no longer in use
 	calls int
 	steps int // what the work is measured in: at most about 10 ns each
 	plain int // the calls of the best plain grouping
+	begun int // the calls before any search
 
 	log    []given // what give did, while logged
 	logged bool
@@ -36,7 +37,6 @@ func newPacking(g *graph, t *tiler, rowed func(edge int32) bool) *packing {
 		limit: small(t.limit),
 		owner: make([]int32, len(g.rowOf)),
 		load:  make([]int32, g.vertices()),
-		easy:  make([]int32, g.vertices()),
 		tiler: t,
 	}
 	for i := range p.owner {
@@ -50,12 +50,18 @@ func newPacking(g *graph, t *tiler, rowed func(edge int32) bool) *packing {
 	for _, load := range p.load {
 		p.calls += int(p.callsOf(load))
 	}
-	for i, star := range p.owner {
-		if p.room(p.other(small(i), star)) > 0 {
-			p.easy[star]++
+	p.ease()
+	return p
+}
+
+// ease counts what is easy.
+func (p *packing) ease() {
+	p.easy = make([]int32, p.vertices())
+	for i, owner := range p.owner {
+		if p.isStar(owner) && p.room(p.other(small(i), owner)) > 0 {
+			p.easy[owner]++
 		}
 	}
-	return p
 }
 
 func (p *packing) callsOf(load int32) int32 { return (load + p.limit - 1) / p.limit }
@@ -167,6 +173,7 @@ func (p *packing) try(most int, change func()) bool {
 	p.logged = true
 	change()
 	done := p.calls <= most
+	p.steps += 2 * (len(p.log) - mark)
 	p.logged = false
 	if !done {
 		for _, g := range slices.Backward(p.log[mark:]) {

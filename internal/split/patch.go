@@ -21,7 +21,7 @@ type patch struct {
 
 	along         []int32 // the grid being cut
 	common, union []uint64
-	mates         []int32
+	mates, shared []int32 // lines that may join, and how many of common each has
 }
 
 // lines are the rows of a patch, or its columns.
@@ -211,12 +211,15 @@ func first(set []uint64) int32 {
 }
 
 // widen adds lines along while that makes the grid larger, and returns how many
-// are left across.
+// are left across. Lines that have all of those across, as twins of the first
+// one do, join at once: no other makes a larger grid.
 func (c *patch) widen(l, o *lines, size int) int {
 	c.find(o)
 	for len(c.along) < c.limit {
-		have := len(c.along) * min(size, c.limit/len(c.along))
-		at := c.best(l, have)
+		if whole := c.compare(l, size); whole > 0 && (len(c.along)+whole)*size <= c.limit {
+			c.joinWhole(size)
+		}
+		at := c.best(l, c.cells(size))
 		if at < 0 {
 			break
 		}
@@ -232,6 +235,47 @@ func (c *patch) widen(l, o *lines, size int) int {
 		}
 	}
 	return size
+}
+
+// cells returns how many cells the grid has with so many across.
+func (c *patch) cells(size int) int { return len(c.along) * min(size, c.limit/len(c.along)) }
+
+// compare counts how many of those across each of mates has, and returns how
+// many have them all. Mates with too few edges left to make the grid larger
+// count as having none.
+func (c *patch) compare(l *lines, size int) (whole int) {
+	n, have := len(c.along)+1, c.cells(size)
+	c.shared = c.shared[:0]
+	for _, line := range c.mates {
+		both := 0
+		if n*int(l.left[line]) > have {
+			set := l.of(line)[:len(c.common)]
+			for j, word := range c.common {
+				both += bits.OnesCount64(word & set[j])
+			}
+			c.steps += (l.words + 3) / 4
+		}
+		if both == size {
+			whole++
+		}
+		c.shared = append(c.shared, small(both))
+	}
+	c.steps += len(c.mates) / 4
+	return whole
+}
+
+// joinWhole moves the mates that have all of those across to those along.
+func (c *patch) joinWhole(size int) {
+	kept := 0
+	for i, line := range c.mates {
+		if int(c.shared[i]) == size {
+			c.along = append(c.along, line)
+			continue
+		}
+		c.mates[kept], c.shared[kept] = line, c.shared[i]
+		kept++
+	}
+	c.mates, c.shared = c.mates[:kept], c.shared[:kept]
 }
 
 // find lists the lines that may join the first one along: those that share an
@@ -272,24 +316,18 @@ func (c *patch) best(l *lines, have int) int {
 	n := len(c.along) + 1
 	most := c.limit / n
 	for i, line := range c.mates {
-		both := 0
-		set := l.of(line)
-		for j, word := range c.common {
-			both += bits.OnesCount64(word & set[j])
-		}
-		cells := n * min(both, most)
+		cells := n * min(int(c.shared[i]), most)
 		if cells <= have {
 			continue
 		}
 		key := cells*64 - int(l.left[line])
-		if c.noise > 0 {
+		if c.noise > 0 && key+64<<c.noise > score {
 			key += scatter(int(line), salt) >> (26 - c.noise)
 		}
 		if found < 0 || key > score {
 			found, score = i, key
 		}
 	}
-	c.steps += len(c.mates) * (l.words + 3) / 4
 	return found
 }
 

@@ -33,8 +33,9 @@ type grid struct{ rows, cols []int32 }
 // From each of them, grids take the last calls of many stars at once
 // (excess.go, chain.go). The best of it, unless rows with equal columns tiled
 // as full grids are better still (twins.go, tile.go), is what two local searches
-// improve for as long as that pays: one takes large calls apart and packs again
-// (repack.go), one tears up and mends small ones (local.go, patch.go).
+// improve in turns for as long as that pays (polish.go): one takes large calls
+// apart and packs again (repack.go), one tears up and mends small ones (local.go,
+// patch.go).
 //
 // No step makes it worse. So there are never more calls than a call for each
 // user, resource, set or star of a cover would come to.
@@ -48,10 +49,8 @@ func rectanglesOf(pairs []pair, limit int, m *meter) []grid {
 	g := newGraph(pairs)
 	g.meter = m
 	p := packed(g, newTiler(limit))
-	m.phase(shareOfRepack)
-	p.repack()
 	m.phase(1)
-	p.improve()
+	p.polish()
 	return p.grids()
 }
 
@@ -68,9 +67,9 @@ func singles(pairs []pair) []grid {
 
 // What packing may cost, in steps.
 const (
-	stepsOfStarts = 5_000_000 // the work after which no other start is tried
-	stepsOfTrial  = 3_000_000 // of each start, to see how good it is
-	packPerPair   = 100       // of the best start: in the worst of graphs
+	stepsOfStarts = 50_000_000 // the work that no other start is tried beyond
+	stepsOfTrial  = 3_000_000  // of each start, to see how good it is
+	packPerPair   = 100        // of the best start: in the worst of graphs
 	packAtLeast   = 50_000_000
 )
 
@@ -87,7 +86,7 @@ func packed(g *graph, t *tiler) *packing {
 	starts := g.starts(t)
 	g.meter.phase(shareOfPacking)
 	best := packFrom(g, t, starts)
-	steps, plain := best.steps, math.MaxInt
+	plain := math.MaxInt
 	for _, s := range starts {
 		plain = min(plain, s.calls)
 		if s.calls < best.calls {
@@ -104,12 +103,11 @@ func packed(g *graph, t *tiler) *packing {
 			}
 		}
 	}
-	best.steps, best.plain = steps, plain
+	best.steps, best.plain, best.begun = 0, plain, best.calls
 	return best
 }
 
-// packFrom packs from several starts and returns the best packing, with the
-// steps of all. Most of the work is for stars with so much stuck that few grids
+// packFrom packs from several starts and returns the best packing. Most of the work is for stars with so much stuck that few grids
 // are worth it. So they come last, for a trial, and only the start that is best
 // by then is packed to the end.
 func packFrom(g *graph, t *tiler, starts []start) *packing {
@@ -118,7 +116,7 @@ func packFrom(g *graph, t *tiler, starts []start) *packing {
 	steps := 0
 	for _, s := range starts {
 		for _, patient := range []bool{true, false} {
-			if steps > stepsOfStarts {
+			if n := len(tried); n > 0 && steps+steps/n > stepsOfStarts {
 				break
 			}
 			x := newExcess(newPacking(g, t, s.rowed))
@@ -133,11 +131,6 @@ func packFrom(g *graph, t *tiler, starts []start) *packing {
 	}
 	best := slices.MinFunc(tried, func(x, y *excess) int { return cmp.Compare(x.calls, y.calls) })
 	best.run(most)
-	steps = 0
-	for _, x := range tried {
-		steps += x.steps
-	}
-	best.steps = steps
 	return best.packing
 }
 

@@ -1,36 +1,39 @@
 package split
 
-// What repacking may spend: steps in all, and attempts since one saved a call.
-const (
-	repackAtMost = 40_000_000
-	repackDry    = 500
-)
+// repacking is the local search of large calls. It takes one to three
+// neighbouring ones apart, blocks into the stars of their rows or of their
+// columns and the last call of a star into the stars across, has excess packing
+// mend it, and keeps what takes no more calls than before.
+type repacking struct {
+	*excess
 
-// repack is the local search of large calls. It takes one to three neighbouring
-// ones apart, blocks into the stars of their rows or of their columns and the
-// last call of a star into the stars across, has excess packing mend it, and
-// keeps what takes no more calls than before.
-func (p *packing) repack() {
-	x := newExcess(p)
-	x.most = p.limit / 2
-	var random dice
-	random.Seed(1, 4)
-	most := p.steps + repackAtMost
-	for dry := 0; dry < repackDry && p.pays() && p.steps < most; dry++ {
-		p.meter.at(p.steps-most+repackAtMost, repackAtMost)
-		calls := p.calls
+	random dice
+}
+
+// newRepacking returns a search that has yet to begin.
+func (p *packing) newRepacking() *repacking {
+	r := &repacking{excess: newExcess(p)}
+	r.most = p.limit / 2
+	r.random.Seed(1, 4)
+	return r
+}
+
+// turn searches while that pays, until so many steps are made.
+func (r *repacking) turn(until int) {
+	if r.easy == nil {
+		r.ease()
+		r.steps += len(r.owner)
+	}
+	for r.pays() && r.steps < until {
 		var apart []int32
-		kept := p.try(calls, func() {
-			apart = x.takeApart(&random)
-			x.patient = random.below(2) == 0
-			x.run(stepsPerCall)
+		kept := r.try(r.calls, func() {
+			apart = r.takeApart(&r.random)
+			r.patient = r.random.below(2) == 0
+			r.run(stepsPerCall)
 		})
-		x.steps += 200
+		r.steps += 200
 		if kept {
-			p.recycle(apart)
-		}
-		if p.calls < calls {
-			dry = 0
+			r.recycle(apart)
 		}
 	}
 }
