@@ -14,7 +14,8 @@ import (
 //   - a part that was over when its whole, which was carried out, was cut, or
 //   - one without a cell that succeeded: each has its exception.
 //
-// The changes of a task are at most a hundred and numbered without a gap.
+// The changes of a task are at most a hundred and numbered without a gap. Every table
+// is told of which jobs it is, so that no other month is planned for.
 const unanswered = `
 SELECT t.job_id, count(*)
 FROM tasks t
@@ -27,17 +28,20 @@ WHERE t.job_id > $1 AND t.job_id <= $2 AND t.state = 'done'
       AND (a.class IN ('ok', 'partial') OR EXISTS (
         SELECT FROM calls ec
         JOIN answers ea ON ea.job_id = ec.job_id AND ea.call_id = ec.id
-        WHERE ec.job_id = c.job_id AND ec.task_no = c.task_no AND ea.class IN ('ok', 'partial'))))
+        WHERE ec.job_id > $1 AND ec.job_id <= $2 AND ea.job_id > $1 AND ea.job_id <= $2
+          AND ec.job_id = c.job_id AND ec.task_no = c.task_no AND ea.class IN ('ok', 'partial'))))
   AND CASE WHEN t.no = t.root_no THEN true ELSE NOT EXISTS (
     SELECT FROM tasks whole
     JOIN calls c ON c.job_id = whole.job_id AND c.task_no = whole.no
     JOIN answers a ON a.job_id = c.job_id AND a.call_id = c.id
-    WHERE whole.job_id = t.job_id AND (whole.no = t.root_no OR whole.root_no = t.root_no AND whole.no <> whole.root_no)
+    WHERE whole.job_id > $1 AND whole.job_id <= $2 AND c.job_id > $1 AND c.job_id <= $2 AND a.job_id > $1 AND a.job_id <= $2
+      AND whole.job_id = t.job_id AND (whole.no = t.root_no OR whole.root_no = t.root_no AND whole.no <> whole.root_no)
       AND whole.state = 'split' AND c.cells > t.cells AND a.request_id = t.request_id AND a.class IN ('ok', 'partial')) END
   AND (
     SELECT count(*) FROM changes c
     JOIN exceptions e ON e.job_id = c.job_id AND e.change_no = c.no
-    WHERE c.job_id = t.job_id AND c.no BETWEEN t.first_change AND t.last_change AND c.task_no = t.root_no
+    WHERE c.job_id > $1 AND c.job_id <= $2 AND e.job_id > $1 AND e.job_id <= $2
+      AND c.job_id = t.job_id AND c.no BETWEEN t.first_change AND t.last_change AND c.task_no = t.root_no
       AND c.principal = ANY (t.principals) AND c.resource_type || ':' || c.resource_id = ANY (t.resources)) < t.cells
 GROUP BY t.job_id
 ORDER BY t.job_id`

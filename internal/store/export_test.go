@@ -34,20 +34,25 @@ const (
 	OfJobs       = ofJobs
 	Groups       = selectFailureGroups
 	RetryRows    = selectRetryRows
-	Forsaken     = forsakenJobs
-	Reclaim      = reclaim
-	ForgetSilent = forgetSilent
-	ReadyTask    = readyTask
-	Served       = somebodyServed
-	OpenJobsOf   = openJobsOf
-	CountWaiting = countWaiting
-	Endable      = endableJobs
-	GrantedTo    = grantedTo
-	OfTheJobs    = ofTheJobs
-	OfAnyJob     = ofAnyJob
-	ChangesAbout = changesAbout
-	GrantedUntil = grantedUntil
-	ByIndex      = byIndex
+	Calls        = selectCalls
+	ChangesOf    = changesOf
+	UnansweredOf = unanswered
+
+	CountRetryRows = countRetryRows
+	Forsaken       = forsakenJobs
+	Reclaim        = reclaim
+	ForgetSilent   = forgetSilent
+	ReadyTask      = readyTask
+	Served         = somebodyServed
+	OpenJobsOf     = openJobsOf
+	CountWaiting   = countWaiting
+	Endable        = endableJobs
+	GrantedTo      = grantedTo
+	OfTheJobs      = ofTheJobs
+	OfAnyJob       = ofAnyJob
+	ChangesAbout   = changesAbout
+	GrantedUntil   = grantedUntil
+	ByIndex        = byIndex
 )
 
 // Where is the condition of a list of jobs, with its arguments.

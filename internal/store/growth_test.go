@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -108,7 +109,7 @@ func TestNothingGetsSlowerWithJobsThatHaveEnded(t *testing.T) {
 	w.exec(t, `BEGIN`)
 	w.exec(t, store.ForResults)
 	for name, query := range map[string]string{
-		"results": fmt.Sprintf(store.Results, "LEFT", store.OfOneJob), "failed rows": fmt.Sprintf(store.Results, "INNER", store.OfOneJob),
+		"results": fmt.Sprintf(store.Results, store.OfOneJob, "LEFT"), "failed rows": fmt.Sprintf(store.Results, store.OfOneJob, "INNER"),
 	} {
 		if plan := w.planOf(t, query, ended, []string{"failed"}); strings.Contains(plan, "Seq Scan on changes_2") || strings.Contains(plan, "Seq Scan on tasks_2") {
 			t.Errorf("%s are read from beginning to end:\n%s", name, plan)
@@ -123,6 +124,40 @@ func TestNothingGetsSlowerWithJobsThatHaveEnded(t *testing.T) {
 		}
 	}
 }
+
+// However many months there are, what is asked of jobs reads theirs and no other.
+func TestNoMonthIsReadButThatOfTheJobs(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	job := w.create(t, grid([]string{"u1", "u2"}, []string{"r1"})).Number
+	w.exec(t, store.ForResults)
+	for name, plan := range map[string]string{
+		"counts":             w.planOf(t, store.CountJobs, []int64{job}, int64(0)),
+		"what is open":       w.planOf(t, store.CountOpen, []int64{job}),
+		"what is left":       w.planOf(t, store.WorkLeft, []int64{job}),
+		"results":            w.planOf(t, fmt.Sprintf(store.Results, store.OfOneJob, "LEFT"), job, []string{}),
+		"results of several": w.planOf(t, fmt.Sprintf(store.Results, store.OfJobs, "LEFT"), []int64{job, job + 1}, []string{}),
+		"calls":              w.planOf(t, fmt.Sprintf(store.Calls, store.OfOneJob), job),
+		"calls of several":   w.planOf(t, fmt.Sprintf(store.Calls, store.OfJobs), []int64{job, job + 1}),
+		"failures by cause":  w.planOf(t, store.Groups, job),
+		"rows to retry":      w.planOf(t, store.RetryRows, job, true, ""),
+		"how many to retry":  w.planOf(t, store.CountRetryRows, job, true, ""),
+		"what a person has":  w.planOf(t, fmt.Sprintf(store.GrantedTo, store.OfTheJobs), "UTC", "user", "u1", []int64{job}, []int64{job}, []int{1}),
+		"changes to verify":  w.planOf(t, store.ChangesOf, job-1, job),
+		"unanswered tasks":   w.planOf(t, store.UnansweredOf, job-1, job),
+	} {
+		months := map[string]bool{}
+		for _, part := range partNames.FindAllStringSubmatch(plan, -1) {
+			months[part[1]] = true
+		}
+		if this := w.suffix(t, job>>36); len(months) != 1 || !months[this] {
+			t.Errorf("%s: months %v are read, want %s only:\n%s", name, months, this, plan)
+		}
+	}
+}
+
+// partNames finds the months of partitions in a plan.
+var partNames = regexp.MustCompile(`\b[a-z_]+_(\d{4}_\d\d|oldest|default)`)
 
 // planOf is how Postgres would do it.
 func (w world) planOf(t *testing.T, query string, args ...any) string {

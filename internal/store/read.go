@@ -24,7 +24,16 @@ type Result struct {
 	FinishedAt *time.Time
 }
 
-// What became of the rows of the jobs that the condition %[2]s is about, which each
+// The view outcomes, of the jobs that the condition %[1]s is about: of the view no
+// more than exceptions can be told which.
+const outcomesOf = `
+SELECT e.job_id, e.change_no, coalesce(s.status, e.status) AS status, coalesce(s.code, e.code) AS code,
+       coalesce(s.message, e.message) AS message, coalesce(s.retryable, e.retryable) AS retryable, e.api_code, e.request_id
+FROM exceptions e
+LEFT JOIN settlements s ON s.job_id %[1]s AND s.job_id = e.job_id AND s.change_no = e.change_no
+WHERE e.job_id %[1]s AND s.status IS DISTINCT FROM 'succeeded'`
+
+// What became of the rows of the jobs that the condition %[1]s is about, which each
 // table is given: so only their months are read, and the tables are joined in one go
 // and not row by row. Tasks are joined by expressions, of which nothing is known: that
 // most jobs of a month have one task says nothing of a large one, whose changes would
@@ -43,17 +52,15 @@ WITH judged AS (
            coalesce(nullif(e.request_id, ''), nullif(leaf.request_id, ''), root.request_id, '') AS request_id,
            coalesce(leaf.finished_at, root.finished_at, (SELECT created_at FROM jobs WHERE id = c.job_id)) AS ended_at
     FROM changes c
-    %[1]s JOIN (
-        SELECT job_id, change_no, status, code, message, retryable, api_code, request_id FROM outcomes WHERE job_id %[2]s
-    ) e ON e.job_id = c.job_id AND e.change_no = c.no
-    LEFT JOIN tasks root ON root.job_id %[2]s AND root.job_id = c.job_id AND root.no + 0 = c.task_no + 0
+    %[2]s JOIN (` + outcomesOf + `) e ON e.job_id = c.job_id AND e.change_no = c.no
+    LEFT JOIN tasks root ON root.job_id %[1]s AND root.job_id = c.job_id AND root.no + 0 = c.task_no + 0
     LEFT JOIN LATERAL (
         SELECT t.state, t.attempts, t.request_id, t.finished_at FROM tasks t
-        WHERE t.job_id %[2]s AND t.job_id = c.job_id AND t.root_no + 0 = CASE root.state WHEN 'split' THEN root.no ELSE -c.no END
+        WHERE t.job_id %[1]s AND t.job_id = c.job_id AND t.root_no + 0 = CASE root.state WHEN 'split' THEN root.no ELSE -c.no END
           AND t.no <> t.root_no AND t.state <> 'split'
           AND c.principal = ANY (t.principals) AND c.resource_type || ':' || c.resource_id = ANY (t.resources)
     ) leaf ON true
-    WHERE c.job_id %[2]s
+    WHERE c.job_id %[1]s
 )
 SELECT job_id, line, row_id, operation, principal_type, principal, resource_type, resource_id, role, expires_on, reason, ticket, cells,
        status, code, message, retryable, attempts, api_code, request_id, CASE WHEN status <> 'pending' THEN ended_at END
@@ -130,7 +137,7 @@ func results(ctx context.Context, tx pgx.Tx, of resultsOf, yield func(Result) er
 			return err
 		}
 	}
-	rows, err := tx.Query(ctx, fmt.Sprintf(selectResults, join, ofOneJob), mode, of.job, filter)
+	rows, err := tx.Query(ctx, fmt.Sprintf(selectResults, ofOneJob, join), mode, of.job, filter)
 	if err != nil {
 		return err
 	}
@@ -143,7 +150,7 @@ func resultsOfJobs(ctx context.Context, tx pgx.Tx, jobs []int64, yield func(job 
 	if _, err := tx.Exec(ctx, forResults); err != nil {
 		return err
 	}
-	rows, err := tx.Query(ctx, fmt.Sprintf(selectResults, "LEFT", ofJobs), planned, jobs, []string{})
+	rows, err := tx.Query(ctx, fmt.Sprintf(selectResults, ofJobs, "LEFT"), planned, jobs, []string{})
 	if err != nil {
 		return err
 	}
