@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -155,7 +156,14 @@ func TestRetryByCode(t *testing.T) {
 	b.work(refusing(map[string]store.Exception{"user-1": gone, "user-2": broken}))
 	b.run("retry", id, "--code", gone.Code).want(t, exitRejected).says(t, "--all")
 	b.tick = func() { b.work(allGood) }
-	job := decode[jobDocument](t, b.run("retry", id, "--code", gone.Code, "--all", "--wait", "--json").want(t, exitOK))
+	always := make(chan time.Time)
+	close(always)
+	b.every = func(time.Duration) (<-chan time.Time, func()) { return always, func() {} }
+	o := b.run("retry", id, "--code", gone.Code, "--all", "--wait", "--json").want(t, exitOK)
+	job := decode[jobDocument](t, o)
+	if first, _, _ := strings.Cut(o.err, " rows"); !strings.Contains(first, "reading: ") || !strings.Contains(first, " of 1") {
+		t.Errorf("the stages begin with %q, want how many rows are read", first)
+	}
 	if job.Counts != (store.Counts{Total: 1, Succeeded: 1}) {
 		t.Errorf("counts are %+v", job.Counts)
 	}

@@ -31,7 +31,8 @@ type bench struct {
 	tty   bool
 	asks  bool
 	now   time.Time
-	tick  func() // runs whenever the command waits
+	tick  func()                                         // runs whenever the command waits
+	every func(time.Duration) (<-chan time.Time, func()) // to draw stages; nil: never
 	store *store.Store
 	works map[string][]store.SharedWork // what Quick BI says that users were given
 }
@@ -81,7 +82,7 @@ func (b *bench) runCtx(ctx context.Context, args ...string) outcome {
 	code := run(ctx, env{
 		Args: args, Stdin: b.stdin, Stdout: &out, Stderr: &errOut, Environ: environ,
 		User: "tess@desk", IsTTY: b.tty, Asks: b.asks,
-		Now: func() time.Time { return b.now },
+		Now: func() time.Time { return b.now }, Every: b.every,
 		After: func(d time.Duration) <-chan time.Time {
 			b.now = b.now.Add(d)
 			b.tick()

@@ -41,6 +41,7 @@ type grid struct{ rows, cols []int32 }
 // user, resource, set or star of a cover would come to.
 func rectangles(pairs []pair, limit int) []grid { return rectanglesOf(pairs, limit, nil) }
 
+// rectanglesOf is rectangles, and tells m how far it is.
 func rectanglesOf(pairs []pair, limit int, m *meter) []grid {
 	if limit == 1 || len(pairs) < 2 {
 		return singles(pairs)

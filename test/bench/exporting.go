@@ -46,6 +46,7 @@ func exporting(ctx context.Context, b *bench) (err error) {
 		args []string
 	}{
 		{"results -o", []string{"results", f.id(), "-o", file}},
+		{"results -o, a workbook", []string{"results", f.id(), "-o", b.file("export.xlsx")}},
 		{"results to stdout", []string{"results", f.id()}},
 		{"results --json", []string{"results", f.id(), "--json"}},
 		{"results --status failed -o", []string{"results", f.id(), "--status", "failed", "-o", file}},
