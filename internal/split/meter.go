@@ -21,8 +21,7 @@ func newMeter(tell func(done int)) *meter {
 	return &meter{tell: tell}
 }
 
-// The phases of splitting a pool end at these shares of its work, as measured on a
-// million pairs.
+// The phases of splitting a pool end at about these shares of its work.
 const (
 	shareOfStarts  = 0.2
 	shareOfPacking = 0.8
