@@ -2,6 +2,7 @@ package split
 
 import (
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -15,8 +16,8 @@ func changesOf(granted, revoked []pair) *access.Changes {
 	add := func(p pair, operation access.Operation, expires access.Date) {
 		list.Add(access.Change{
 			Operation: operation, Terms: access.Terms{ExpiresOn: expires},
-			Principal: access.Principal{Type: access.User, ID: string(rune(p.row))},
-			Resource:  access.Resource{Type: access.QAResource, ID: string(rune(p.col))},
+			Principal: access.Principal{Type: access.User, ID: strconv.Itoa(int(p.row))},
+			Resource:  access.Resource{Type: access.QAResource, ID: strconv.Itoa(int(p.col))},
 		})
 	}
 	for _, p := range granted {
