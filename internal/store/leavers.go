@@ -8,8 +8,8 @@ import (
 
 // unlessBack is true of a leaver's event e after which nothing was applied, or is
 // being applied, for the person.
-const unlessBack = `NOT EXISTS (SELECT FROM person_events a
-    WHERE a.principal = e.principal AND a.status IN ('applied', 'applying') AND (a.effective_at, a.source, a.event_id) > ` + eventOrder + `)`
+const unlessBack = `NOT EXISTS (` + newerApplied + `)
+  AND NOT EXISTS (SELECT FROM person_events o WHERE o.principal = e.principal AND o.status = 'applying')`
 
 // anyLeavers keeps the rest from being asked where nobody ever left.
 const anyLeavers = `EXISTS (SELECT FROM person_events WHERE type = 'leaver' AND status = 'applied')`
