@@ -276,7 +276,10 @@ func TestAGrantOpensAClosedLeaver(t *testing.T) {
 	}
 	w.exec(t, `UPDATE person_events SET applied_at = applied_at - interval '1 hour' WHERE type = 'leaver'`)
 	grants := granting("spreadsheet", "lobby", "other")
-	rows := grants.Rows.(tasks.RowList)
+	rows, isList := grants.Rows.(tasks.RowList)
+	if !isList {
+		t.Fatalf("the rows are %T", grants.Rows)
+	}
 	rows = append(rows, rows[0])
 	rows[2].Change.Principal.ID, rows[2].Line = "x", 3
 	grants.Rows, grants.Input.Rows = rows, 3

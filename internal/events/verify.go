@@ -5,7 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/usher-bi/usher/internal/access"
@@ -77,7 +77,7 @@ func (a *Applier) conclude(ctx context.Context, e store.PersonEvent, left leftov
 	if err != nil {
 		return err
 	}
-	if e.Found == nil || e.Found.JobID != found.JobID || !reflect.DeepEqual(e.Found.Found, found.Found) {
+	if e.Found == nil || e.Found.JobID != found.JobID || !slices.Equal(e.Found.Found, found.Found) {
 		if err := a.store.RemainsFound(ctx, e, &found, a.options.Name); err != nil {
 			return err
 		}
