@@ -497,9 +497,9 @@ func TestLeaversGoFirst(t *testing.T) {
 func TestAtOneMomentTheLeaverIsLast(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
-	has := func(user string, access ...string) {
+	has := func(user string, what ...string) {
 		t.Helper()
-		want(t, user+" has", w.wanted(t, user), append([]string{}, access...))
+		want(t, user+" has", w.wanted(t, user), append([]string{}, what...))
 	}
 	w.accept(t,
 		fact("hr-8", 0, "joiner", "moved", "guest"), fact("hr-9", 9, "mover", "moved", "lead"), fact("hr-10", 9, "leaver", "moved"),

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -160,7 +159,6 @@ func TestTheLogHoldsNoCellOfAFile(t *testing.T) {
 	for _, tt := range []struct{ code, content string }{
 		{"missing_column", "revoke,u150,qa_resource,secret\n"},
 		{"invalid_id", rows("grant", "u151 u152")},
-		{"too_many_invalid_rows", rows("grant", slices.Repeat([]string{"u153 u154"}, 20_000)...)},
 	} {
 		w.nextNight()
 		w.deliver("in/a.csv", tt.content)

@@ -105,9 +105,6 @@ func (w *work) read(ctx context.Context, in *store.RunInput) (*intake.Batch, err
 		return nil, err
 	}
 	defer f.Close()
-	if err := w.asJudged(in, f); err != nil {
-		return nil, err
-	}
 	batch, err := intake.Read(f, w.reading(in.File))
 	if bad, ok := errors.AsType[*intake.FileError](err); ok {
 		return nil, w.reject(in, bad.Message, []intake.RowError{{Code: bad.Code, Message: bad.Message}})
