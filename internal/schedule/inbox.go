@@ -142,7 +142,7 @@ func inputOf(name string, file fs.FileInfo) store.RunInput {
 // unchanged reports whether a file is the one that was judged to be complete.
 func unchanged(judged store.RunInput, file fs.FileInfo) bool {
 	now := inputOf(judged.File, file)
-	return judged.ModifiedAt.Equal(*now.ModifiedAt) && (judged.Size == nil || *judged.Size == *now.Size)
+	return (judged.ModifiedAt == nil || judged.ModifiedAt.Equal(*now.ModifiedAt)) && (judged.Size == nil || *judged.Size == *now.Size)
 }
 
 // place is where a file of the run lies in a folder of ours.
