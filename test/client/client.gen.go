@@ -200,6 +200,90 @@ func (e PauseScope) Valid() bool {
 	}
 }
 
+// Defines values for PersonEventStatus.
+const (
+	PersonEventStatusApplied    PersonEventStatus = "applied"
+	PersonEventStatusApplying   PersonEventStatus = "applying"
+	PersonEventStatusFailed     PersonEventStatus = "failed"
+	PersonEventStatusRecorded   PersonEventStatus = "recorded"
+	PersonEventStatusSuperseded PersonEventStatus = "superseded"
+	PersonEventStatusWaiting    PersonEventStatus = "waiting"
+	PersonEventStatusWithdrawn  PersonEventStatus = "withdrawn"
+)
+
+// Valid indicates whether the value is a known member of the PersonEventStatus enum.
+func (e PersonEventStatus) Valid() bool {
+	switch e {
+	case PersonEventStatusApplied:
+		return true
+	case PersonEventStatusApplying:
+		return true
+	case PersonEventStatusFailed:
+		return true
+	case PersonEventStatusRecorded:
+		return true
+	case PersonEventStatusSuperseded:
+		return true
+	case PersonEventStatusWaiting:
+		return true
+	case PersonEventStatusWithdrawn:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PersonEventType.
+const (
+	PersonEventTypeJoiner   PersonEventType = "joiner"
+	PersonEventTypeLeaver   PersonEventType = "leaver"
+	PersonEventTypeMover    PersonEventType = "mover"
+	PersonEventTypeWithdraw PersonEventType = "withdraw"
+)
+
+// Valid indicates whether the value is a known member of the PersonEventType enum.
+func (e PersonEventType) Valid() bool {
+	switch e {
+	case PersonEventTypeJoiner:
+		return true
+	case PersonEventTypeLeaver:
+		return true
+	case PersonEventTypeMover:
+		return true
+	case PersonEventTypeWithdraw:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ReadBackFoundFinding.
+const (
+	Answered   ReadBackFoundFinding = "answered"
+	Gone       ReadBackFoundFinding = "gone"
+	NotGranted ReadBackFoundFinding = "not_granted"
+	StillThere ReadBackFoundFinding = "still_there"
+	Unread     ReadBackFoundFinding = "unread"
+)
+
+// Valid indicates whether the value is a known member of the ReadBackFoundFinding enum.
+func (e ReadBackFoundFinding) Valid() bool {
+	switch e {
+	case Answered:
+		return true
+	case Gone:
+		return true
+	case NotGranted:
+		return true
+	case StillThere:
+		return true
+	case Unread:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ContentEncoding.
 const (
 	ContentEncodingGzip     ContentEncoding = "gzip"
@@ -212,6 +296,21 @@ func (e ContentEncoding) Valid() bool {
 	case ContentEncodingGzip:
 		return true
 	case ContentEncodingIdentity:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListEventsParamsOpen.
+const (
+	True ListEventsParamsOpen = "true"
+)
+
+// Valid indicates whether the value is a known member of the ListEventsParamsOpen enum.
+func (e ListEventsParamsOpen) Valid() bool {
+	switch e {
+	case True:
 		return true
 	default:
 		return false
@@ -304,14 +403,22 @@ type AcceptedEvent struct {
 	Principal *string `json:"principal,omitempty"`
 
 	// Problem Why it is not applied although it is due.
-	Problem         *string   `json:"problem,omitempty"`
-	Profile         *string   `json:"profile,omitempty"`
-	ProfilesVersion *string   `json:"profiles_version,omitempty"`
-	ReceivedAt      time.Time `json:"received_at"`
+	Problem         *string `json:"problem,omitempty"`
+	Profile         *string `json:"profile,omitempty"`
+	ProfilesVersion *string `json:"profiles_version,omitempty"`
+
+	// ReadBack What Quick BI said last that a leaver still has, held against what this system granted.
+	ReadBack *ReadBack `json:"read_back,omitempty"`
+
+	// Reads How often Quick BI was asked what a leaver still has.
+	Reads      *int      `json:"reads,omitempty"`
+	ReceivedAt time.Time `json:"received_at"`
 
 	// Replayed It was accepted before.
-	Replayed     bool                `json:"replayed"`
-	RequestedBy  string              `json:"requested_by"`
+	Replayed    bool   `json:"replayed"`
+	RequestedBy string `json:"requested_by"`
+
+	// RevokeRounds How often what could not be revoked was revoked again.
 	RevokeRounds *int                `json:"revoke_rounds,omitempty"`
 	Source       string              `json:"source"`
 	Status       AcceptedEventStatus `json:"status"`
@@ -545,6 +652,59 @@ type Pause struct {
 // PauseScope defines model for Pause.Scope.
 type PauseScope string
 
+// PersonEvent defines model for PersonEvent.
+type PersonEvent struct {
+	AppliedAt   *time.Time `json:"applied_at,omitempty"`
+	ClosedAt    *time.Time `json:"closed_at,omitempty"`
+	EffectiveAt *time.Time `json:"effective_at,omitempty"`
+
+	// EndedBy The event that superseded or withdrew it.
+	EndedBy *string `json:"ended_by,omitempty"`
+	EventId string  `json:"event_id"`
+	JobId   *string `json:"job_id,omitempty"`
+
+	// Open A revoke of it is not known to be done.
+	Open      bool    `json:"open"`
+	Principal *string `json:"principal,omitempty"`
+
+	// Problem Why it is not applied although it is due.
+	Problem         *string `json:"problem,omitempty"`
+	Profile         *string `json:"profile,omitempty"`
+	ProfilesVersion *string `json:"profiles_version,omitempty"`
+
+	// ReadBack What Quick BI said last that a leaver still has, held against what this system granted.
+	ReadBack *ReadBack `json:"read_back,omitempty"`
+
+	// Reads How often Quick BI was asked what a leaver still has.
+	Reads       *int      `json:"reads,omitempty"`
+	ReceivedAt  time.Time `json:"received_at"`
+	RequestedBy string    `json:"requested_by"`
+
+	// RevokeRounds How often what could not be revoked was revoked again.
+	RevokeRounds *int              `json:"revoke_rounds,omitempty"`
+	Source       string            `json:"source"`
+	Status       PersonEventStatus `json:"status"`
+	Type         PersonEventType   `json:"type"`
+
+	// Withdrawn Of a withdrawal: the status of what it withdraws.
+	Withdrawn *string `json:"withdrawn,omitempty"`
+	Withdraws *string `json:"withdraws,omitempty"`
+}
+
+// PersonEventStatus defines model for PersonEvent.Status.
+type PersonEventStatus string
+
+// PersonEventType defines model for PersonEvent.Type.
+type PersonEventType string
+
+// PersonEvents defines model for PersonEvents.
+type PersonEvents struct {
+	Events []PersonEvent `json:"events"`
+
+	// More There are others, which are not told.
+	More bool `json:"more"`
+}
+
 // Problem RFC 9457.
 type Problem struct {
 	// Code Stable: switch on this.
@@ -575,6 +735,27 @@ type Problem struct {
 	Title  string `json:"title"`
 	Type   string `json:"type"`
 }
+
+// ReadBack What Quick BI said last that a leaver still has, held against what this system granted.
+type ReadBack struct {
+	Found []struct {
+		Detail *string `json:"detail,omitempty"`
+
+		// Finding answered: Quick BI cannot tell, and answered that it was revoked. not_granted: there, and not granted by this system, which leaves it alone.
+		Finding    ReadBackFoundFinding `json:"finding"`
+		ResourceId string               `json:"resource_id"`
+
+		// ResourceType None for a work that this system did not grant.
+		ResourceType *string `json:"resource_type,omitempty"`
+	} `json:"found"`
+
+	// JobId The read; none where nothing can be read.
+	JobId    *string   `json:"job_id,omitempty"`
+	JudgedAt time.Time `json:"judged_at"`
+}
+
+// ReadBackFoundFinding answered: Quick BI cannot tell, and answered that it was revoked. not_granted: there, and not granted by this system, which leaves it alone.
+type ReadBackFoundFinding string
 
 // Readiness defines model for Readiness.
 type Readiness struct {
@@ -693,6 +874,21 @@ type Unprocessable = Problem
 
 // WrongType RFC 9457.
 type WrongType = Problem
+
+// ListEventsParams defines parameters for ListEvents.
+type ListEventsParams struct {
+	// Principal All events of this person, the one that takes effect last first.
+	Principal *string `form:"principal,omitempty" json:"principal,omitempty"`
+
+	// Open In place of a person: the events of everybody that are open, due leavers among them, and those that cannot be applied.
+	Open *ListEventsParamsOpen `form:"open,omitempty" json:"open,omitempty"`
+
+	// XRequestId Comes back, and stands in the log.
+	XRequestId *RequestId `json:"X-Request-Id,omitempty"`
+}
+
+// ListEventsParamsOpen defines parameters for ListEvents.
+type ListEventsParamsOpen string
 
 // SendEventsParams defines parameters for SendEvents.
 type SendEventsParams struct {
@@ -1103,6 +1299,13 @@ type ClientInterface interface {
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
 	GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListEvents What became of the events of a person, or of all that are open
+	//
+	// Only events of the token's source are told, a thousand at most. A leaver stays open until everything is revoked that this system granted, and Quick BI was asked whether it is gone, where it can tell.
+	//
+	// Corresponds with GET /v1/events (the `ListEvents` operationId).
+	ListEvents(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// SendEventsWithBody Tell what became of people: joiners, movers, leavers
 	//
 	// All events are checked first, and one bad one rejects all of them. They are committed before they are answered, and each is applied once it is effective. An event_id is accepted once for the source of the token: sending the same events again changes nothing, so a request without an answer is repeated as it was. The token must be allowed to grant and to revoke; lanes are those of the events, whatever the token allows.
@@ -1199,7 +1402,7 @@ type ClientInterface interface {
 
 	// ResumeJobWithBody Take back a pause
 	//
-	// What is paused in another way too stays so. What an operator paused, an operator resumes.
+	// What is paused in another way too stays so. What an operator paused, an operator resumes; what a guard holds (held_by_guard) is released, not resumed.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1208,7 +1411,7 @@ type ClientInterface interface {
 
 	// ResumeJob Take back a pause
 	//
-	// What is paused in another way too stays so. What an operator paused, an operator resumes.
+	// What is paused in another way too stays so. What an operator paused, an operator resumes; what a guard holds (held_by_guard) is released, not resumed.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1289,6 +1492,23 @@ func (c *Client) GetOpenAPI(ctx context.Context, reqEditors ...RequestEditorFn) 
 // Corresponds with GET /readyz (the `GetReadiness` operationId).
 func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetReadinessRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListEvents What became of the events of a person, or of all that are open
+//
+// Only events of the token's source are told, a thousand at most. A leaver stays open until everything is revoked that this system granted, and Quick BI was asked whether it is gone, where it can tell.
+//
+// Corresponds with GET /v1/events (the `ListEvents` operationId).
+func (c *Client) ListEvents(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListEventsRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -1515,7 +1735,7 @@ func (c *Client) PauseJob(ctx context.Context, id JobId, params *PauseJobParams,
 
 // ResumeJobWithBody Take back a pause
 //
-// What is paused in another way too stays so. What an operator paused, an operator resumes.
+// What is paused in another way too stays so. What an operator paused, an operator resumes; what a guard holds (held_by_guard) is released, not resumed.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1534,7 +1754,7 @@ func (c *Client) ResumeJobWithBody(ctx context.Context, id JobId, params *Resume
 
 // ResumeJob Take back a pause
 //
-// What is paused in another way too stays so. What an operator paused, an operator resumes.
+// What is paused in another way too stays so. What an operator paused, an operator resumes; what a guard holds (held_by_guard) is released, not resumed.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1707,6 +1927,87 @@ func NewGetReadinessRequest(server string) (*http.Request, error) {
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListEventsRequest constructs an http.Request for the ListEvents method
+func NewListEventsRequest(server string, params *ListEventsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/events")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Principal != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "principal", *params.Principal, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Open != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "open", *params.Open, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XRequestId != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Request-Id", *params.XRequestId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Request-Id", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -2607,6 +2908,15 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
 	GetReadinessWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetReadinessResponse, error)
 
+	// ListEventsWithResponse What became of the events of a person, or of all that are open
+	//
+	// Only events of the token's source are told, a thousand at most. A leaver stays open until everything is revoked that this system granted, and Quick BI was asked whether it is gone, where it can tell.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/events (the `ListEvents` operationId).
+	ListEventsWithResponse(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*ListEventsResponse, error)
+
 	// SendEventsWithBodyWithResponse Tell what became of people: joiners, movers, leavers
 	//
 	// All events are checked first, and one bad one rejects all of them. They are committed before they are answered, and each is applied once it is effective. An event_id is accepted once for the source of the token: sending the same events again changes nothing, so a request without an answer is repeated as it was. The token must be allowed to grant and to revoke; lanes are those of the events, whatever the token allows.
@@ -2711,7 +3021,7 @@ type ClientWithResponsesInterface interface {
 
 	// ResumeJobWithBodyWithResponse Take back a pause
 	//
-	// What is paused in another way too stays so. What an operator paused, an operator resumes.
+	// What is paused in another way too stays so. What an operator paused, an operator resumes; what a guard holds (held_by_guard) is released, not resumed.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2720,7 +3030,7 @@ type ClientWithResponsesInterface interface {
 
 	// ResumeJobWithResponse Take back a pause
 	//
-	// What is paused in another way too stays so. What an operator paused, an operator resumes.
+	// What is paused in another way too stays so. What an operator paused, an operator resumes; what a guard holds (held_by_guard) is released, not resumed.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2918,6 +3228,113 @@ func (r GetReadinessResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetReadinessResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListEventsResponse200Headers the declared response headers of an HTTP 200 response for ListEvents
+type ListEventsResponse200Headers struct {
+	XRequestId *string
+}
+
+// ListEventsResponse400Headers the declared response headers of an HTTP 400 response for ListEvents
+type ListEventsResponse400Headers struct {
+	XRequestId *string
+}
+
+// ListEventsResponse401Headers the declared response headers of an HTTP 401 response for ListEvents
+type ListEventsResponse401Headers struct {
+	WWWAuthenticate string
+	XRequestId      *string
+}
+
+// ListEventsResponse429Headers the declared response headers of an HTTP 429 response for ListEvents
+type ListEventsResponse429Headers struct {
+	RetryAfter int
+	XRequestId *string
+}
+
+// ListEventsResponse503Headers the declared response headers of an HTTP 503 response for ListEvents
+type ListEventsResponse503Headers struct {
+	RetryAfter int
+	XRequestId *string
+}
+
+type ListEventsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PersonEvents
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *BadRequest
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Unauthorized
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *TooMany
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Unavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListEventsResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *ListEventsResponse400Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListEventsResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ListEventsResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListEventsResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListEventsResponse) GetJSON200() *PersonEvents {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListEventsResponse) GetApplicationproblemJSON400() *BadRequest {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListEventsResponse) GetApplicationproblemJSON401() *Unauthorized {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ListEventsResponse) GetApplicationproblemJSON429() *TooMany {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListEventsResponse) GetApplicationproblemJSON503() *Unavailable {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListEventsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListEventsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListEventsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListEventsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -4603,6 +5020,21 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 	return ParseGetReadinessResponse(rsp)
 }
 
+// ListEventsWithResponse What became of the events of a person, or of all that are open
+//
+// Only events of the token's source are told, a thousand at most. A leaver stays open until everything is revoked that this system granted, and Quick BI was asked whether it is gone, where it can tell.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/events (the `ListEvents` operationId).
+func (c *ClientWithResponses) ListEventsWithResponse(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*ListEventsResponse, error) {
+	rsp, err := c.ListEvents(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListEventsResponse(rsp)
+}
+
 // SendEventsWithBodyWithResponse Tell what became of people: joiners, movers, leavers
 //
 // All events are checked first, and one bad one rejects all of them. They are committed before they are answered, and each is applied once it is effective. An event_id is accepted once for the source of the token: sending the same events again changes nothing, so a request without an answer is repeated as it was. The token must be allowed to grant and to revoke; lanes are those of the events, whatever the token allows.
@@ -4779,7 +5211,7 @@ func (c *ClientWithResponses) PauseJobWithResponse(ctx context.Context, id JobId
 
 // ResumeJobWithBodyWithResponse Take back a pause
 //
-// What is paused in another way too stays so. What an operator paused, an operator resumes.
+// What is paused in another way too stays so. What an operator paused, an operator resumes; what a guard holds (held_by_guard) is released, not resumed.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -4794,7 +5226,7 @@ func (c *ClientWithResponses) ResumeJobWithBodyWithResponse(ctx context.Context,
 
 // ResumeJobWithResponse Take back a pause
 //
-// What is paused in another way too stays so. What an operator paused, an operator resumes.
+// What is paused in another way too stays so. What an operator paused, an operator resumes; what a guard holds (held_by_guard) is released, not resumed.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -4951,6 +5383,134 @@ func ParseGetReadinessResponse(rsp *http.Response) (*GetReadinessResponse, error
 		response.Headers200 = &headers
 	case rsp.StatusCode == 503:
 		var headers GetReadinessResponse503Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListEventsResponse parses an HTTP response from a ListEventsWithResponse call
+func ParseListEventsResponse(rsp *http.Response) (*ListEventsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListEventsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PersonEvents
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooMany
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListEventsResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers ListEventsResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 401:
+		var headers ListEventsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers ListEventsResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers ListEventsResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
 		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
