@@ -40,16 +40,24 @@ func (s sight) load(ctx context.Context, from *store.Store, job string) error {
 func (s sight) finding(r access.Resource) (f store.Trace, detail string) {
 	place, isRoom := s.rooms[r.ID]
 	asked := access.Resource{Type: access.Remains, ID: "*"}
-	there := false
+	there := isRoom
 	switch {
 	case r.Type == access.Membership:
-		asked, there = r, isRoom
+		asked = r
 	case r.Type == access.Share || r.Type.IsWork():
 		place, there = s.works[r.ID]
 	default:
 		return store.FoundAnswered, "Quick BI has no list of it"
 	}
 	row, isRead := s.rows[asked]
+	if there && isRead && row.Status == store.Succeeded {
+		return store.FoundThere, place.WorkName
+	}
+	return absent(r, row, isRead)
+}
+
+// absent says what follows from not having seen a thing.
+func absent(r access.Resource, row store.Result, isRead bool) (f store.Trace, detail string) {
 	switch {
 	case isRead && row.Status == store.NoChange:
 		return store.FoundGone, row.Code
@@ -57,8 +65,6 @@ func (s sight) finding(r access.Resource) (f store.Trace, detail string) {
 		return store.FoundAnswered, row.Message
 	case !isRead || row.Status != store.Succeeded:
 		return store.FoundUnread, strings.TrimSpace(row.Code + " " + row.Message)
-	case there:
-		return store.FoundThere, place.WorkName
 	case r.Type == access.Membership:
 		return store.FoundAnswered, "Quick BI does not say whether the user is a member"
 	case !tasks.Listed(r.Type):

@@ -38,7 +38,7 @@ func (a *Applier) verify(ctx context.Context, e store.PersonEvent, left leftover
 }
 
 // readable is what can be read back of what was taken away.
-func (l leftover) readable() (r tasks.RemainsRequest) {
+func (l *leftover) readable() (r tasks.RemainsRequest) {
 	for _, resource := range l.gone {
 		switch {
 		case resource.Type == access.Membership:

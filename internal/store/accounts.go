@@ -98,6 +98,6 @@ func (s *Store) KeepAccounts(ctx context.Context, found map[Account]AccountOwner
 func (s *Store) ForgetAccounts(ctx context.Context, accounts []Account) (int64, error) {
 	names, parents := columnsOf(accounts)
 	tag, err := s.pool.Exec(ctx, `
-DELETE FROM accounts WHERE CASE WHEN cardinality($1::text[]) = 0 THEN code <> '' ELSE (account, parent) IN (SELECT * FROM unnest($1::text[], $2::text[])) END`, names, parents)
+DELETE FROM accounts WHERE CASE WHEN cardinality($1::text[]) = 0 THEN code <> '' ELSE (account, parent) IN (SELECT x.account, x.parent FROM unnest($1::text[], $2::text[]) AS x (account, parent)) END`, names, parents)
 	return tag.RowsAffected(), outward("forgetting accounts", err)
 }

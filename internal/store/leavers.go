@@ -86,7 +86,8 @@ const reopenMeanwhile = reopenThose + `e.applied_at >= now() - interval '1 minut
                 BETWEEN principal_key('user', e.principal) AND principal_key('user', e.principal) + 4294967295
             AND c.task_no IS NOT NULL AND c.operation <> 'read' AND c.operation = 'grant' AND c.principal_type = 'user' AND c.principal = e.principal)` + reopenAudited
 
-const reopenBefore = reopenThose + `(j.id, e.source, e.event_id) IN (SELECT * FROM unnest($3::bigint[], $4::text[], $5::text[]))` + reopenAudited
+const reopenBefore = reopenThose + `(j.id, e.source, e.event_id) IN (
+    SELECT x.job, x.source, x.id FROM unnest($3::bigint[], $4::text[], $5::text[]) AS x (job, source, id))` + reopenAudited
 
 // reopen has the leavers looked after whom the jobs grant something. It must come
 // after the gate was closed, see [queueAlone].

@@ -125,7 +125,7 @@ func TestReadRemains(t *testing.T) {
 			out = append(out, strings.TrimSpace(fmt.Sprintf("%s %s %s", r.Change.Resource, r.Status, r.Code)))
 		}
 		if err := w.store.SharedWorks(t.Context(), read.JobID, func(s store.SharedWork) error {
-			out = append(out, fmt.Sprintf("%s %s %s", s.WorkType, s.WorksID, s.WorkName))
+			out = append(out, fmt.Sprintf("%s %s called %s", s.WorkType, s.WorksID, s.WorkName))
 			return nil
 		}); err != nil {
 			t.Fatalf("SharedWorks: %v", err)
@@ -135,7 +135,7 @@ func TestReadRemains(t *testing.T) {
 	for user, want := range map[string][]string{
 		"u1": {
 			"remains:* succeeded", "workspace:ws1 succeeded", "workspace:ws2 no_change workspace_not_exist",
-			"PAGE w-dashboard w-dashboard", "workspace ws1 Auditor (role 9001)",
+			"PAGE w-dashboard called w-dashboard", "workspace ws1 called Auditor (role 9001)",
 		},
 		"u2": {"remains:* no_change user_not_in_organization", "workspace:ws1 no_change user_not_in_organization", "workspace:ws2 no_change workspace_not_exist"},
 		"u3": {"remains:* succeeded", "workspace:ws1 no_change user_not_in_workspace", "workspace:ws2 no_change workspace_not_exist"},
