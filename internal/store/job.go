@@ -46,9 +46,9 @@ type Outcome string
 
 // The outcomes.
 const (
-	OutcomeNone      Outcome = "none"      // nothing has ended yet, or all was canceled
+	OutcomeNone      Outcome = "none"      // it is not decided yet, or all was canceled
 	OutcomeSucceeded Outcome = "succeeded" // every row succeeded or was so already
-	OutcomePartial   Outcome = "partial"   // some rows did, some did not
+	OutcomePartial   Outcome = "partial"   // some rows did, some did not, whatever becomes of the rest
 	OutcomeFailed    Outcome = "failed"    // no row succeeded
 )
 
@@ -84,7 +84,8 @@ type Counts struct {
 }
 
 // Outcome derives a job's outcome from what became of its rows. repeats of them
-// only repeat another row: they stand or fall with it and count for nothing.
+// only repeat another row: they stand or fall with it and count for nothing. As long
+// as rows are pending that can still decide it, there is none.
 func (c Counts) Outcome(repeats int) Outcome {
 	c.Total, c.NoChange = c.Total-repeats, c.NoChange-repeats
 	good := c.Succeeded + c.NoChange
@@ -95,7 +96,7 @@ func (c Counts) Outcome(repeats int) Outcome {
 		return OutcomeSucceeded
 	case good > 0 && bad+rest-c.Pending > 0:
 		return OutcomePartial
-	case bad > 0:
+	case bad > 0 && c.Pending == 0:
 		return OutcomeFailed
 	default:
 		return OutcomeNone
