@@ -96,7 +96,7 @@ func rejectedPeople(err error, thing string) error {
 		return err
 	}
 	return &rejection{
-		message: fmt.Sprintf("%s in %s; nothing was written or sent", plural(len(bad.Problems), "problem"), plural(bad.Entries, thing)),
+		message: fmt.Sprintf("%s in %s; nothing was written or sent", plural(len(bad.Problems)+bad.Omitted, "problem"), plural(bad.Entries, thing)),
 		advice:  "Correct them and give the command again.", rows: bad.Entries, errors: rowErrors(bad.Problems),
 	}
 }

@@ -78,17 +78,18 @@ type Problem struct {
 	Message string
 }
 
-// RejectedError says that a document cannot be used, with every reason.
+// RejectedError says that a document cannot be used, and why.
 type RejectedError struct {
 	Entries  int // events or profiles that were read
 	Problems []Problem
+	Omitted  int // problems that are not listed, because there are very many
 }
 
 func (e *RejectedError) Error() string {
 	if len(e.Problems) == 1 {
 		return fmt.Sprintf("line %d: %s", e.Problems[0].Line, e.Problems[0].Message)
 	}
-	return fmt.Sprintf("%d problems, the first on line %d: %s", len(e.Problems), e.Problems[0].Line, e.Problems[0].Message)
+	return fmt.Sprintf("%d problems, the first on line %d: %s", len(e.Problems)+e.Omitted, e.Problems[0].Line, e.Problems[0].Message)
 }
 
 // Line is an event with the line that it stands on.
@@ -102,15 +103,19 @@ const (
 	maxLine   = 64 << 10
 	maxEvents = 100_000
 	maxName   = 256
+	maxFields = 16
+
+	mostProblems = 10_000 // that are listed
 )
 
 // ReadEvents reads events, one JSON object a line. One bad line rejects them all,
-// with a [RejectedError] that names every bad one; any other error is of reading.
+// with a [RejectedError] that names every bad one, or the first of very many; any
+// other error is of reading.
 func ReadEvents(r io.Reader) ([]Line, error) {
 	in := bufio.NewScanner(r)
 	in.Buffer(nil, maxLine)
 	var lines []Line
-	var bad []Problem
+	var bad RejectedError
 	no := 0
 	for in.Scan() {
 		no++
@@ -121,29 +126,42 @@ func ReadEvents(r io.Reader) ([]Line, error) {
 		if len(bytes.TrimSpace(text)) == 0 {
 			continue
 		}
-		if len(lines) == maxEvents {
-			bad = append(bad, Problem{Line: no, Code: CodeTooMany, Message: fmt.Sprintf("a document has at most %d events; split it", maxEvents)})
+		if bad.Entries == maxEvents {
+			bad.add(Problem{Line: no, Code: CodeTooMany, Message: fmt.Sprintf("a document has at most %d events; split it", maxEvents)})
 			break
 		}
+		bad.Entries++
 		e, problems := ParseEvent(text)
 		for _, p := range problems {
 			p.Line = no
-			bad = append(bad, p)
+			bad.add(p)
+		}
+		if bad.Problems != nil {
+			lines = nil // nothing comes of any of them
+			continue
 		}
 		lines = append(lines, Line{No: no, Event: e})
 	}
 	switch err := in.Err(); {
 	case errors.Is(err, bufio.ErrTooLong):
-		bad = append(bad, Problem{Line: no + 1, Code: CodeTooLong, Message: fmt.Sprintf("the line is longer than %d bytes; write one event a line", maxLine)})
+		bad.add(Problem{Line: no + 1, Code: CodeTooLong, Message: fmt.Sprintf("the line is longer than %d bytes; write one event a line", maxLine)})
 	case err != nil:
 		return nil, fmt.Errorf("reading events: %w", err)
-	case len(lines) == 0:
-		bad = append(bad, Problem{Line: 1, Code: CodeNone, Message: "there is no event; write one JSON object a line"})
+	case bad.Entries == 0:
+		bad.add(Problem{Line: 1, Code: CodeNone, Message: "there is no event; write one JSON object a line"})
 	}
-	if bad != nil {
-		return nil, &RejectedError{Entries: len(lines), Problems: bad}
+	if bad.Problems != nil {
+		return nil, &bad
 	}
 	return lines, nil
+}
+
+func (e *RejectedError) add(p Problem) {
+	if len(e.Problems) == mostProblems {
+		e.Omitted++
+		return
+	}
+	e.Problems = append(e.Problems, p)
 }
 
 // ParseEvent reads one event: a JSON object of texts. It returns every problem,
@@ -170,7 +188,7 @@ func ParseEvent(text []byte) (Event, []Problem) {
 		c.addf("type", CodeMissingValue, "the type is missing; write joiner, mover, leaver or withdraw")
 		return e, c.problems
 	default:
-		c.addf("type", CodeUnknownType, "%q is not a type; write joiner, mover, leaver or withdraw", e.Type)
+		c.addf("type", CodeUnknownType, "%.40q is not a type; write joiner, mover, leaver or withdraw", e.Type)
 		return e, c.problems
 	}
 	c.rest(e.Type)
@@ -207,13 +225,16 @@ func readTexts(text []byte) (map[string]string, *Problem) {
 		}
 		s, isText := value.(string)
 		if !isText {
-			return malformed(fmt.Sprintf("the value of %q is not a text; put it into quotes", name))
+			return malformed(fmt.Sprintf("the value of %.40q is not a text; put it into quotes", name))
 		}
 		if strings.ContainsRune(s, utf8.RuneError) { // nobody knows what stood there
 			return nil, &Problem{Line: 1, Field: name, Code: CodeMalformed, Message: fmt.Sprintf("%s holds U+FFFD, or half of a surrogate pair, where a character was lost; write it anew", name)}
 		}
 		if _, twice := values[name]; twice {
-			return nil, &Problem{Line: 1, Field: name, Code: CodeRepeatedField, Message: fmt.Sprintf("%q is there twice; keep one", name)}
+			return nil, &Problem{Line: 1, Field: clipped(name), Code: CodeRepeatedField, Message: fmt.Sprintf("%.40q is there twice; keep one", name)}
+		}
+		if len(values) == maxFields {
+			return malformed(fmt.Sprintf("the event has more than %d fields; leave out those that are not known", maxFields))
 		}
 		values[name] = s
 	}
@@ -225,6 +246,9 @@ func readTexts(text []byte) (map[string]string, *Problem) {
 	}
 	return values, nil
 }
+
+// clipped is as much of a name as is told. It is a copy.
+func clipped(name string) string { return fmt.Sprintf("%.40s", name) }
 
 // checker takes the fields of an event apart.
 type checker struct {
@@ -260,6 +284,10 @@ func (c *checker) checkName(field, value string) {
 // principal takes the person. What an id may be is for package access to say.
 func (c *checker) principal() string {
 	id := c.take("principal")
+	if len(id) > maxName {
+		c.addf("principal", access.CodeInvalidID, "principal is %d bytes long; use at most %d", len(id), maxName)
+		return ""
+	}
 	if strings.HasPrefix(id, "account:") {
 		c.addf("principal", access.CodeInvalidID, "%q names an account; events name people by their Quick BI id", id)
 		return id
@@ -284,11 +312,11 @@ func (c *checker) time() time.Time {
 	}
 	for _, bare := range []string{"2006-01-02T15:04:05.999999999", "2006-01-02T15:04", "2006-01-02 15:04:05", time.DateOnly} {
 		if _, err := time.Parse(bare, text); err == nil {
-			c.addf(field, CodeMissingZone, "%q leaves open in which time zone; write it in full, such as %s", text, example)
+			c.addf(field, CodeMissingZone, "%.40q leaves open in which time zone; write it in full, such as %s", text, example)
 			return time.Time{}
 		}
 	}
-	c.addf(field, CodeInvalidTime, "%q is not a time; write it such as %s", text, example)
+	c.addf(field, CodeInvalidTime, "%.40q is not a time; write it such as %s", text, example)
 	return time.Time{}
 }
 
@@ -298,7 +326,7 @@ func (c *checker) rest(t Type) {
 	for _, field := range slices.Sorted(maps.Keys(c.values)) {
 		switch {
 		case !slices.Contains(known, field):
-			c.addf(field, CodeUnknownField, "%q is not a field of an event; leave it out", field)
+			c.addf(clipped(field), CodeUnknownField, "%.40q is not a field of an event; leave it out", field)
 		case c.values[field] != "":
 			c.addf(field, CodeNotAllowed, "a %s has no %s; leave it out", t, field)
 		}

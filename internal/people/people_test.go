@@ -88,6 +88,38 @@ func TestReadEvents(t *testing.T) {
 	}
 }
 
+// What is told of events at fault is bounded, however many and however long.
+func TestProblemsOfEventsAreBounded(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 60_000)
+	for name, text := range map[string]string{
+		"id": `{"event_id":"` + long + `","type":"joiner","principal":"` + long + `","profile":"` + long + `","effective_at":"` + long + `"}`, "type": `{"event_id":"1","type":"` + long + `"}`,
+		"field": `{"event_id":"1","type":"leaver","` + long + `":"x"}`, "value": `{"` + long + `":1}`, "twice": `{"` + long[:1000] + `":"","` + long[:1000] + `":""}`,
+	} {
+		_, err := people.ReadEvents(strings.NewReader(text))
+		rejected, ok := errors.AsType[*people.RejectedError](err)
+		if !ok {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		for _, p := range rejected.Problems {
+			if len(p.Field)+len(p.Message) > 400 {
+				t.Errorf("%s: a problem of %d bytes is told: %.100s", name, len(p.Field)+len(p.Message), p.Message)
+			}
+		}
+	}
+	var many strings.Builder
+	many.WriteString(`{"event_id":"1","type":"leaver"`)
+	for i := range 5000 {
+		fmt.Fprintf(&many, `,"f%d":""`, i)
+	}
+	_, err := people.ReadEvents(strings.NewReader(many.String() + "}\n" + strings.Repeat("{}\n", 20_000)))
+	rejected, ok := errors.AsType[*people.RejectedError](err)
+	if !ok || rejected.Entries != 20_001 || len(rejected.Problems) != 10_000 || len(rejected.Problems)+rejected.Omitted != 1+2*20_000 {
+		t.Errorf("of %d events %d problems are listed, %d omitted", rejected.Entries, len(rejected.Problems), rejected.Omitted)
+	}
+}
+
 func FuzzReadEvents(f *testing.F) {
 	f.Add(`{"event_id":"1","type":"joiner","principal":"u","profile":"p","effective_at":"2026-12-01T00:00:00+08:00"}`)
 	f.Add(`{"event_id":"3","type":"withdraw","withdraws":"1"}`)

@@ -39,10 +39,16 @@ func TestBodiesThatAreTooLarge(t *testing.T) {
 	}
 	w.post("k", zipped(t, threeRows)[:40], gzip).problem(t, http.StatusBadRequest, "body_incomplete")
 	w.post("k", threeRows, gzip).problem(t, http.StatusBadRequest, "invalid_gzip")
+	for _, more := range []string{"\n", "trailing", zipped(t, "")[2:]} {
+		if p := w.post("k", zipped(t, threeRows)+more, gzip).problem(t, http.StatusBadRequest, "invalid_gzip"); !strings.Contains(p.Detail, "follows") {
+			t.Errorf("with %q after the gzip it says %q", more, p.Detail)
+		}
+	}
 	broken := []byte(zipped(t, threeRows))
 	broken[len(broken)-6] ^= 0xff
 	w.post("k", string(broken), gzip).problem(t, http.StatusBadRequest, "invalid_gzip")
-	w.post("k", zipped(t, threeRows), gzip).want(t, http.StatusAccepted) // the key is as good as before
+	half := len(threeRows) / 2
+	w.post("k", zipped(t, threeRows[:half])+zipped(t, threeRows[half:]), gzip).want(t, http.StatusAccepted) // the key is as good as before
 }
 
 func TestRequestsThatAreNotUnderstood(t *testing.T) {

@@ -62,7 +62,7 @@ func (s *Server) openBody(w http.ResponseWriter, r *http.Request, by store.Token
 		in: http.MaxBytesReader(w, r.Body, s.options.MaxBytes), conn: http.NewResponseController(w), stall: s.options.Stall, began: time.Now(),
 	}
 	if encoding == "gzip" {
-		if b.in, err = gzip.NewReader(b.in); err != nil {
+		if b.in, err = s.unpack(b.in); err != nil {
 			b.Close()
 			return nil, bodyProblem(err)
 		}
@@ -105,6 +105,8 @@ func bodyProblem(err error) error {
 		return tooLargeProblem(tooLarge.Limit)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return problemf(http.StatusRequestTimeout, "too_slow", "the body came too slowly; nothing was accepted. Repeat the request with the same key")
+	case errors.Is(err, errTrailing):
+		return problemf(http.StatusBadRequest, "invalid_gzip", "something follows the gzip; nothing was accepted. Send nothing but the gzip")
 	case errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum), errors.As(err, &corrupt):
 		return problemf(http.StatusBadRequest, "invalid_gzip", "the body is no gzip; nothing was accepted")
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):

@@ -121,6 +121,26 @@ func TestEventsAtFaultChangeNothing(t *testing.T) {
 		problem(t, http.StatusForbidden, "action_not_allowed")
 }
 
+// However well events are packed, they are no longer than a body may be.
+func TestPackedEventsAreBounded(t *testing.T) {
+	t.Parallel()
+
+	w := setup(t, func(o *serve.Options) { o.MaxBytes = 100_000 })
+	w.loadProfiles()
+	tell := func(body string) answered {
+		return w.do(asked{method: "POST", path: "/v1/events", body: zipped(t, body), header: map[string]string{"Content-Type": inNDJSON, "Content-Encoding": "gzip"}})
+	}
+	long := `{"event_id":"` + strings.Repeat("x", 60_000) + `","type":"leaver"}` + "\n"
+	if p := tell(strings.Repeat(long, 100)).problem(t, http.StatusRequestEntityTooLarge, "body_too_large"); p.Limit != 100_000 {
+		t.Errorf("the limit is %d", p.Limit)
+	}
+	p := tell(long).problem(t, http.StatusUnprocessableEntity, "input_rejected")
+	if p.Detail != "3 problems in 1 event; nothing was accepted" || len(p.Errors) != 3 {
+		t.Errorf("an id that is too long: %+v", p)
+	}
+	tell(joins).want(t, http.StatusAccepted)
+}
+
 func TestGuardsHoldWhatComesOverHTTP(t *testing.T) {
 	t.Parallel()
 

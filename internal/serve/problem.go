@@ -184,8 +184,18 @@ func fileProblem(e *intake.FileError) *Problem {
 
 // eventsProblem is about events that are malformed.
 func eventsProblem(e *people.RejectedError) *Problem {
-	return problemf(http.StatusUnprocessableEntity, codeRejected, "there are %d problems in %d events; nothing was accepted", len(e.Problems), e.Entries).
-		with(e.Entries, rowErrors(e.Problems))
+	p := problemf(http.StatusUnprocessableEntity, codeRejected, "%s in %s; nothing was accepted",
+		plural(len(e.Problems)+e.Omitted, "problem"), plural(e.Entries, "event")).with(e.Entries, rowErrors(e.Problems))
+	p.Omitted += e.Omitted
+	return p
+}
+
+// plural counts things, such as "1 row" and "2 rows".
+func plural(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 // conflictProblem is about events that contradict what is known.
