@@ -136,6 +136,7 @@ func (a *app) csv(ctx context.Context, r csvRequest) error {
 	}
 	batch, err := a.readBatch(ctx, r, intake.Options{
 		Today: access.DateOf(a.Now().In(cfg.Location)), DefaultExpiryDays: r.expiry.days, MaxRows: cfg.MaxRows, Sheet: r.sheet,
+		DropInvalid: !r.skipInvalid,
 	})
 	if err != nil {
 		return err
@@ -188,7 +189,7 @@ func (a *app) readBatch(ctx context.Context, r csvRequest, o intake.Options) (*i
 // judge decides whether the rows of batch may be submitted, and returns what is
 // to be remarked.
 func (a *app) judge(batch *intake.Batch, r csvRequest) (warnings []string, err error) {
-	if len(batch.Invalid) == 0 {
+	if batch.Wrong() == 0 {
 		return batch.Warnings, nil
 	}
 	if !r.skipInvalid || batch.Len() == 0 {
@@ -199,5 +200,5 @@ func (a *app) judge(batch *intake.Batch, r csvRequest) (warnings []string, err e
 		printErrors(a.Stderr, batch.Errors, "")
 	}
 	return append(batch.Warnings, fmt.Sprintf("%s of %s are invalid; they are recorded as failures and not sent",
-		commas(len(batch.Invalid)), plural(batch.Total(), "row"))), nil
+		commas(batch.Wrong()), plural(batch.Total(), "row"))), nil
 }

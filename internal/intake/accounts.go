@@ -220,12 +220,9 @@ func (r *resolving) drop() {
 		}
 		row := b.Row(i)
 		row.DuplicateOf = 0
-		if row.Cells == nil {
-			row.Cells = r.layout.AppendCells(nil, row)
-		}
-		b.Invalid = append(b.Invalid, InvalidRow{Row: row, Problem: bad})
+		b.refuse(InvalidRow{Row: row, Problem: bad}, r.layout.cellsOf)
 		if !r.quiet[i] {
-			b.Errors = append(b.Errors, RowError{Line: row.Line, Column: bad.Column, RowID: row.RowID, Code: bad.Code, Message: bad.Message})
+			b.list(RowError{Line: row.Line, Column: bad.Column, RowID: row.RowID, Code: bad.Code, Message: bad.Message})
 		}
 	}
 	b.rows.retain(func(i int) bool { _, refused := r.refused[i]; return !refused })

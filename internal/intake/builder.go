@@ -24,7 +24,6 @@ type builder struct {
 	uids    tally
 	remarks tally // rows that were taken for remarks
 	rounded tally // rows with an id whose last digits a spreadsheet may have lost
-	held    int   // bytes that the cells of invalid rows take
 }
 
 // tally counts rows and remembers the first.
@@ -34,7 +33,7 @@ func (t *tally) add(line int) { *t = tally{rows: t.rows + 1, line: cmp.Or(t.line
 
 func newBuilder(h header, o Options) *builder {
 	o.MaxRows = cmp.Or(o.MaxRows, DefaultMaxRows)
-	batch := &Batch{Header: h.names, defaultDays: o.DefaultExpiryDays}
+	batch := &Batch{Header: h.names, defaultDays: o.DefaultExpiryDays, faults: newFaults(o)}
 	return &builder{
 		options: o,
 		header:  h,
@@ -234,18 +233,7 @@ func (b *builder) readExpiry(row *Row) *access.Problem {
 // keep files the row under the sound or the invalid ones.
 func (b *builder) keep(row current, problems []access.Problem) error {
 	if problems != nil {
-		row.RowID = strings.Clone(row.RowID)
-		row.Cells = slices.Clone(b.cells)
-		b.batch.Invalid = append(b.batch.Invalid, InvalidRow{Row: row.Row, Problem: problems[0]})
-		if row.own {
-			b.ids.add(row.RowID, small(-len(b.batch.Invalid)))
-		}
-		for _, p := range problems {
-			b.batch.Errors = append(b.batch.Errors, RowError{
-				Line: row.Line, Column: p.Column, RowID: row.RowID, Code: p.Code, Message: p.Message,
-			})
-		}
-		return b.hold(row.Cells)
+		return b.refuse(row, problems)
 	}
 	c, n := &b.batch.rows, b.batch.Len()
 	if row.own {
@@ -268,21 +256,19 @@ func (b *builder) keep(row current, problems []access.Problem) error {
 	return nil
 }
 
-// mostHeld is how many bytes the cells of invalid rows may take: those of a
-// million rows as people have them. Each such row has all cells of the header,
-// however short it is in the file.
-const mostHeld = 256 << 20
-
-// hold counts the cells of an invalid row, and refuses the file if they are too
-// many to keep.
-func (b *builder) hold(cells []string) error {
-	const each = 16 // of a string by itself
-	b.held += each*len(cells) + lengthOf(cells)
-	if b.held <= mostHeld {
-		return nil
+// refuse files the row under the invalid ones. Its error is that of overfull.
+func (b *builder) refuse(row current, problems []access.Problem) error {
+	if row.own {
+		b.ids.addInvalid(row.RowID, row.Line)
 	}
-	return fileError(CodeTooManyInvalidRows, "more rows are wrong than can be listed, %d so far; correct the first ones: %s",
-		len(b.batch.Invalid), b.batch.Errors[0])
+	if b.batch.faults.lists(b.batch) || !b.options.DropInvalid {
+		row.RowID = strings.Clone(row.RowID)
+	}
+	for _, p := range problems {
+		b.batch.list(RowError{Line: row.Line, Column: p.Column, RowID: row.RowID, Code: p.Code, Message: p.Message})
+	}
+	b.batch.refuse(InvalidRow{Row: row.Row, Problem: problems[0]}, func(Row) []string { return slices.Clone(b.cells) })
+	return b.batch.overfull()
 }
 
 // mostTexts is how many different texts are looked for before they are kept once

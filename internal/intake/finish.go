@@ -50,13 +50,10 @@ func (b *builder) dropDisputed() (err error) {
 		if disputed && err == nil {
 			row := b.batch.Row(i)
 			row.DuplicateOf = 0
-			if row.Cells == nil {
-				row.Cells = b.header.layout.AppendCells(nil, row)
-			}
-			b.batch.Invalid = append(b.batch.Invalid, InvalidRow{
+			b.batch.refuse(InvalidRow{
 				Row: row, Problem: problem(colAction.String(), CodeConflictingChange, "line %d asks for something else with the same pair; keep one of the two", by),
-			})
-			err = b.hold(row.Cells)
+			}, b.header.layout.cellsOf)
+			err = b.batch.overfull()
 		}
 		return !disputed
 	})
@@ -73,14 +70,14 @@ func (b *builder) nameRows() {
 	for i := range b.batch.Len() {
 		b.nameRow(i)
 	}
-	next := 0
 	for i := range b.batch.Invalid {
-		row := &b.batch.Invalid[i]
-		if row.RowID == "" {
+		if row := &b.batch.Invalid[i]; row.RowID == "" {
 			row.RowID = b.freeID(row.Line)
 		}
-		for ; next < len(b.batch.Errors) && b.batch.Errors[next].Line == row.Line; next++ {
-			b.batch.Errors[next].RowID = row.RowID
+	}
+	for i := range b.batch.Errors {
+		if e := &b.batch.Errors[i]; e.RowID == "" {
+			e.RowID = b.freeID(e.Line)
 		}
 	}
 }

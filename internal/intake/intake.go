@@ -39,17 +39,24 @@ type Options struct {
 	// MaxBytes is how large the file may be. Zero, and more than that, means
 	// DefaultMaxBytes.
 	MaxBytes int64
+
+	// MostErrors is how many problems are listed; all are counted. Zero means all.
+	MostErrors int
+
+	// DropInvalid is for whoever submits nothing of a file with a bad row: such rows
+	// are counted, but not kept.
+	DropInvalid bool
 }
 
 // Batch is the content of one file. Every row of the file is among the sound
-// ones ([Batch.Rows]) or in Invalid, each in the order of the file; blank lines
-// are no rows. A million sound rows take some 50 MB.
+// ones ([Batch.Rows]) or, unless Options.DropInvalid, in Invalid, each in the order
+// of the file; blank lines are no rows. A million sound rows take some 50 MB.
 type Batch struct {
 	// Header has the column names as written, without result__ columns, and
 	// with expires_on at the end if a default expiry needs a place to stand.
 	Header   []string
 	Invalid  []InvalidRow // the rows that are not sound
-	Errors   []RowError   // every problem of every invalid row, in file order; a contradiction of two rows once, at the later
+	Errors   []RowError   // the problems of all invalid rows, or Options.MostErrors of them, in file order; a contradiction of two rows once, at the later
 	Warnings []string     // remarks about the whole file, for a person
 
 	// ResultOf names the jobs of which the file is a result file: the values of
@@ -63,10 +70,11 @@ type Batch struct {
 	rows        columns // the sound ones
 	filled      lineSet // lines of the rows, sound or not, whose expiry is the default
 	defaultDays int     // Options.DefaultExpiryDays
+	faults      faults
 }
 
 // Total returns the number of rows of the file.
-func (b *Batch) Total() int { return b.Len() + len(b.Invalid) }
+func (b *Batch) Total() int { return b.Len() + b.Wrong() }
 
 // Row is one row of a file.
 type Row struct {

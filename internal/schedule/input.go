@@ -119,10 +119,10 @@ func (w *work) read(ctx context.Context, in *store.RunInput) (*intake.Batch, err
 		return nil, err
 	}
 	in.SHA256, in.Rows = batch.SHA256, batch.Total()
-	if len(batch.Errors) == 0 {
+	if batch.Wrong() == 0 {
 		return batch, nil
 	}
-	why := fmt.Sprintf("%s: %d of its %d rows are invalid", in.File, len(batch.Invalid), batch.Total())
+	why := fmt.Sprintf("%s: %d of its %d rows are invalid", in.File, batch.Wrong(), batch.Total())
 	if !w.run.Of.SkipInvalid || batch.Len() == 0 {
 		return nil, w.reject(in, why, batch.Errors)
 	}
@@ -133,7 +133,7 @@ func (w *work) read(ctx context.Context, in *store.RunInput) (*intake.Batch, err
 // reading is how a file is read. Of those of a folder, only workbooks have sheets.
 func (w *work) reading(file string) intake.Options {
 	s := w.run.Of
-	o := intake.Options{Sheet: s.Sheet}
+	o := intake.Options{Sheet: s.Sheet, DropInvalid: !s.SkipInvalid}
 	if s.Kind == store.FolderSchedule && !isWorkbook(file) {
 		o.Sheet = ""
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"sync"
@@ -73,7 +74,7 @@ type reading struct {
 func (s *Server) read(w http.ResponseWriter, r *http.Request, in reading) (*intake.Batch, error) {
 	o := intake.Options{
 		Today: access.DateOf(s.options.Now().In(s.options.Location)), DefaultExpiryDays: in.params.expiryDays,
-		MaxRows: s.options.MaxRows, MaxBytes: s.options.MaxBytes,
+		MaxRows: s.options.MaxRows, MaxBytes: s.options.MaxBytes, MostErrors: mostErrors, DropInvalid: !in.params.skipInvalid,
 	}
 	batch, err := readAs(mediaType(r), in, o)
 	var refused *intake.FileError
@@ -106,7 +107,7 @@ func readAs(kind string, in reading, o intake.Options) (*intake.Batch, error) {
 		if err := in.params.setAll(document.Beside); err != nil {
 			return nil, err
 		}
-		o.DefaultExpiryDays = in.params.expiryDays
+		o.DefaultExpiryDays, o.DropInvalid = in.params.expiryDays, !in.params.skipInvalid
 		return document.Batch(o)
 	default:
 		return nil, errMediaType
@@ -131,15 +132,34 @@ func (s *Server) resolve(ctx context.Context, batch *intake.Batch) error {
 // remarked.
 func judge(batch *intake.Batch, skipInvalid bool) (warnings []string, err error) {
 	warnings = append([]string{}, batch.Warnings...)
-	if len(batch.Errors) == 0 {
+	if batch.Wrong() == 0 {
 		return warnings, nil
 	}
-	if !skipInvalid || batch.Total() == len(batch.Invalid) {
-		return nil, problemf(http.StatusUnprocessableEntity, codeRejected,
-			"%d of %d rows are wrong; nothing was accepted. Correct them, or send skip_invalid=true to submit the others", len(batch.Invalid), batch.Total()).
+	if !skipInvalid || batch.Len() == 0 {
+		p := problemf(http.StatusUnprocessableEntity, codeRejected, "%s; nothing was accepted. %s", wrongRows(batch), advice(batch)).
 			with(batch.Total(), batch.Errors)
+		p.Omitted = batch.Problems() - len(p.Errors)
+		return nil, p
 	}
-	return append(warnings, skipped(batch)), nil
+	return append(warnings, wrongRows(batch)+"; they are recorded as failures and not sent"), nil
+}
+
+func wrongRows(b *intake.Batch) string {
+	if b.Total() == 1 {
+		return "the only row is wrong"
+	}
+	if b.Wrong() == 1 {
+		return fmt.Sprintf("1 of %d rows is wrong", b.Total())
+	}
+	return fmt.Sprintf("%d of %d rows are wrong", b.Wrong(), b.Total())
+}
+
+// advice says what to do about wrong rows. Where all are, none can be submitted.
+func advice(b *intake.Batch) string {
+	if b.Len() == 0 {
+		return "Correct them"
+	}
+	return "Correct them, or send skip_invalid=true to submit the others"
 }
 
 // Submission is a job to accept for whoever holds a token.
@@ -259,7 +279,7 @@ func (p *permit) refusal(rows int) error {
 	if p.beyond == 0 {
 		return nil
 	}
-	refused := problemf(http.StatusForbidden, codeNotAllowed, "the token may not do what %d of the rows ask for; nothing was accepted", p.beyond).
+	refused := problemf(http.StatusForbidden, codeNotAllowed, "the token may not do what is asked for in %s; nothing was accepted", plural(p.beyond, "row")).
 		with(rows, p.bad)
 	refused.Omitted = p.beyond - len(refused.Errors)
 	return refused

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/usher-bi/usher/internal/intake"
 	"github.com/usher-bi/usher/internal/tasks"
 )
 
@@ -60,8 +59,4 @@ func describe(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "public, max-age=300")
 	_, _ = w.Write(openapi) // whoever does not read it has left
-}
-
-func skipped(b *intake.Batch) string {
-	return fmt.Sprintf("%d of %d rows are invalid; they are recorded as failures and not sent", len(b.Invalid), b.Total())
 }

@@ -113,8 +113,15 @@ func TestRowsAtFaultAreListed(t *testing.T) {
 		t.Errorf("%+v (-want +got):\n%s", p, diff)
 	}
 	many := "action,principal,resource_type,resource_id\n" + strings.Repeat("grnat,u,dataset,d\n", 250)
-	if p := w.post("k", many, nil).problem(t, http.StatusUnprocessableEntity, "input_rejected"); len(p.Errors) != 100 || p.Omitted != 150 {
-		t.Errorf("%d errors are listed, %d omitted", len(p.Errors), p.Omitted)
+	for _, query := range []string{"", "?skip_invalid=true"} {
+		p := w.do(asked{method: "POST", path: "/v1/jobs" + query, body: many, header: map[string]string{"Content-Type": "text/csv", "Idempotency-Key": "k"}}).
+			problem(t, http.StatusUnprocessableEntity, "input_rejected")
+		if len(p.Errors) != 100 || p.Omitted != 150 || p.Rows != 250 {
+			t.Errorf("of %d rows %d errors are listed, %d omitted", p.Rows, len(p.Errors), p.Omitted)
+		}
+		if !strings.HasPrefix(p.Detail, "250 of 250 rows are wrong;") || strings.Contains(p.Detail, "skip_invalid") {
+			t.Errorf("where no row is left to submit, it says %q", p.Detail)
+		}
 	}
 	for kind, body := range map[string]string{
 		"text/csv": "name,mail\nbo,b@x\n", "application/x-ndjson": threeRows, "application/json": `{"rows":[`,
@@ -127,7 +134,8 @@ func TestRowsAtFaultAreListed(t *testing.T) {
 	}
 	job := decode[submitted](t, w.do(asked{method: "POST", path: "/v1/jobs?skip_invalid=true&lane=urgent", body: bad, header: map[string]string{"Content-Type": "text/csv", "Idempotency-Key": "k"}}).
 		want(t, http.StatusAccepted))
-	if diff := cmp.Diff(store.Counts{Total: 5, Failed: 2, Pending: 3}, job.Counts); diff != "" || !strings.Contains(strings.Join(job.Warnings, " "), "2 of 5 rows are invalid") {
+	if diff := cmp.Diff(store.Counts{Total: 5, Failed: 2, Pending: 3}, job.Counts); diff != "" || job.Outcome != store.OutcomeNone ||
+		!strings.Contains(strings.Join(job.Warnings, " "), "2 of 5 rows are wrong; they are recorded as failures") {
 		t.Errorf("warnings %q, counts (-want +got):\n%s", job.Warnings, diff)
 	}
 }
