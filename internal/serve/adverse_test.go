@@ -60,12 +60,12 @@ func TestRequestsThatAreNotUnderstood(t *testing.T) {
 	w.do(asked{method: "POST", path: "/v1/jobs", body: "x", header: map[string]string{"Content-Type": "text/csv", "Content-Encoding": "br", "Idempotency-Key": "k"}, raw: true}).
 		problem(t, http.StatusUnsupportedMediaType, "content_encoding")
 	for _, query := range []string{
-		"lane=fast", "lanes=bulk", "reason=a%00b", "reason=%ff", "skip_invalid=1", "default_expiry=90", "default_expiry=0d", "lane=bulk&lane=bulk", "requested_by=",
+		"lane=fast", "lanes=bulk", "reason=a%00b", "reason=%ff", "skip_invalid=1", "default_expiry=90", "default_expiry=0d", "lane=bulk&lane=bulk", "requested_by=", "requested_by=token:other", "requested_by=%20Token:other",
 	} {
 		w.do(asked{method: "POST", path: "/v1/jobs?" + query, body: threeRows, header: map[string]string{"Content-Type": "text/csv", "Idempotency-Key": "k"}, raw: true}).
 			problem(t, http.StatusBadRequest, "invalid_parameter")
 	}
-	for _, beside := range []string{`"lane":"fast"`, `"lane":7`, `"skip_invalid":"true"`, `"lanes":"bulk"`, `"source":"crm"`, `"reason":null`} {
+	for _, beside := range []string{`"lane":"fast"`, `"lane":7`, `"skip_invalid":"true"`, `"lanes":"bulk"`, `"source":"crm"`, `"reason":null`, `"requested_by":"token:other"`} {
 		w.do(asked{
 			method: "POST", path: "/v1/jobs", body: `{"rows":[{}],` + beside + `}`, raw: true,
 			header: map[string]string{"Content-Type": "application/json", "Idempotency-Key": "k"},

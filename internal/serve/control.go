@@ -156,6 +156,8 @@ func (s *Server) retry(w http.ResponseWriter, r *http.Request, o ordered) error 
 	}
 	if a.RequestedBy == "" {
 		a.RequestedBy = actor(o.by)
+	} else if _, err := requesterParam(a.RequestedBy); err != nil {
+		return err
 	}
 	for name, text := range map[string]string{"reason": a.Reason, "requested_by": a.RequestedBy, "code": a.Code} {
 		if _, err := textParam(name, text); err != nil {

@@ -111,6 +111,7 @@ func TestEventsAtFaultChangeNothing(t *testing.T) {
 	}
 	raw(asked{path: "/v1/events", body: `{"event_id":`, header: map[string]string{"Content-Type": inJSON}}).problem(t, http.StatusBadRequest, "invalid_json")
 	raw(asked{path: "/v1/events", body: joins, header: map[string]string{"Content-Type": "text/csv"}}).problem(t, http.StatusUnsupportedMediaType, "content_type")
+	raw(asked{path: "/v1/events?requested_by=token:other", body: joins, header: map[string]string{"Content-Type": inJSON}}).problem(t, http.StatusBadRequest, "invalid_parameter")
 	raw(asked{path: "/v1/events?lane=bulk", body: joins, header: map[string]string{"Content-Type": inJSON}}).problem(t, http.StatusBadRequest, "invalid_parameter")
 	raw(asked{path: "/v1/events", body: joins, header: map[string]string{"Content-Type": inJSON, "Authorization": ""}}).problem(t, http.StatusUnauthorized, "token_missing")
 	raw(asked{path: "/v1/events", body: `"` + strings.Repeat("x", 70_000) + `"`, header: map[string]string{"Content-Type": inJSON}}).

@@ -93,10 +93,7 @@ func (p *params) set(name, value string) (err error) {
 	case "reason":
 		p.reason, err = textParam(name, value)
 	case "requested_by":
-		p.requestedBy, err = textParam(name, value)
-		if err == nil && value == "" {
-			return badParam(name, "requested_by is empty; leave it out")
-		}
+		p.requestedBy, err = requesterParam(value)
 	case "skip_invalid":
 		p.skipInvalid, err = flagParam(name, value)
 	case "update_role":
@@ -120,6 +117,19 @@ func textParam(name, value string) (string, error) {
 		return "", badParam(name, "%s is no UTF-8 text of at most %d bytes in one line", name, longest)
 	}
 	return value, nil
+}
+
+// requesterParam refuses what would pass for a token, of which the server alone
+// says that it asks.
+func requesterParam(value string) (string, error) {
+	const name = "requested_by"
+	switch said := strings.ToLower(strings.TrimSpace(value)); {
+	case said == "":
+		return "", badParam(name, "requested_by is empty; leave it out")
+	case strings.HasPrefix(said, actorPrefix):
+		return "", badParam(name, "requested_by begins with %q, which names a token; name a person, or leave it out for the token of the request", actorPrefix)
+	}
+	return textParam(name, value)
 }
 
 func flagParam(name, value string) (bool, error) {
