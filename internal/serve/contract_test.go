@@ -16,7 +16,10 @@ import (
 
 // contract is the published description, more strictly taken: an answer may have
 // no member that is not described, though a later version may add some.
-type contract struct{ router routers.Router }
+type contract struct {
+	doc    *openapi3.T
+	router routers.Router
+}
 
 func newContract(t *testing.T) *contract {
 	t.Helper()
@@ -38,7 +41,7 @@ func newContract(t *testing.T) *contract {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &contract{router: router}
+	return &contract{doc: doc, router: router}
 }
 
 // closeSchema forbids what is not described.
@@ -103,5 +106,41 @@ func (c *contract) check(t *testing.T, e exchange) {
 	})
 	if err != nil {
 		t.Errorf("the answer %d to %s is not as described: %v\n%s", e.response.StatusCode, name, err, body)
+	}
+}
+
+// What can befall every request of its kind is described for each of them.
+func TestEveryRefusalIsDescribed(t *testing.T) {
+	t.Parallel()
+
+	c := newContract(t)
+	for path, item := range c.doc.Paths.Map() {
+		if !strings.HasPrefix(path, "/v1/") {
+			continue
+		}
+		for method, operation := range item.Operations() {
+			want := []int{http.StatusUnauthorized, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable}
+			if operation.RequestBody != nil {
+				want = append(want, http.StatusBadRequest, http.StatusForbidden, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
+			}
+			if strings.Contains(path, "{id}") {
+				want = append(want, http.StatusNotFound)
+			}
+			if strings.Contains(path, "{id}:") {
+				want = append(want, http.StatusConflict)
+			}
+			for _, status := range want {
+				if operation.Responses.Status(status) == nil {
+					t.Errorf("%s %s can be answered %d, which is not described", method, path, status)
+				}
+			}
+		}
+	}
+	w := setup(t)
+	for _, verb := range []string{"cancel", "pause", "resume", "retry"} {
+		w.do(asked{
+			method: "POST", path: "/v1/jobs/" + w.job(verb) + ":" + verb, body: `{"reason":"` + strings.Repeat("x", 70_000) + `"}`,
+			header: map[string]string{"Content-Type": "application/json"}, raw: true,
+		}).problem(t, http.StatusRequestEntityTooLarge, "body_too_large")
 	}
 }
