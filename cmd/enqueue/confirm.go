@@ -31,7 +31,9 @@ func (a *app) confirm(ctx context.Context, cfg config.Config, sub tasks.Submissi
 	answer, err := a.answer(ctx)
 	if err != nil {
 		a.sayf("")
-		return err
+		return refusal{
+			code: "interrupted", message: "interrupted; nothing was submitted", exit: exitInterrupted, advice: adviceDeclined,
+		}
 	}
 	switch strings.ToLower(strings.TrimSpace(answer)) {
 	case "y", "yes", "是":
@@ -39,10 +41,12 @@ func (a *app) confirm(ctx context.Context, cfg config.Config, sub tasks.Submissi
 	default:
 		return refusal{
 			code: "declined", message: "nothing was submitted", exit: exitInterrupted,
-			advice: "To submit, give the same command again and answer y, or give --yes.",
+			advice: adviceDeclined,
 		}
 	}
 }
+
+const adviceDeclined = "To submit, give the same command again and answer y, or give --yes."
 
 // writeRevokes names who loses what: a grant that is wrong can be taken back, and
 // a person who lost access is at the door.

@@ -83,7 +83,7 @@ func TestCSVInterruptedWhileItAsksWritesNothing(t *testing.T) {
 		interrupt() // once it is asked
 		return in.Read(p)
 	})
-	b.runCtx(ctx, "csv", b.file(threeRows)).want(t, exitInterrupted).says(t, "Submit? [y/N] ", "interrupted")
+	b.runCtx(ctx, "csv", b.file(threeRows)).want(t, exitInterrupted).says(t, "Submit? [y/N] ", "interrupted; nothing was submitted", "--yes")
 	b.wantNothing()
 }
 

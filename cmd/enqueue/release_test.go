@@ -44,6 +44,14 @@ func TestASubmissionBeyondAGuardIsHeldUntilItIsReleased(t *testing.T) {
 	}
 	b.work(allGood)
 	b.run("status", id, "--watch").want(t, exitOK)
+	b.run("release", id, "--reason", "checked").want(t, exitUsage).says(t, "it is completed")
+
+	id = strings.TrimSpace(b.run("csv", path, "--max-revokes", "1", "--key", "again").want(t, exitGuard).out)
+	b.run("cancel", id).want(t, exitOK)
+	b.run("release", id, "--reason", "checked").want(t, exitUsage).says(t, "it is canceled")
+	if d := decode[errorDocument](t, b.run("release", id, "--reason", "checked", "--json").want(t, exitUsage)); d.Error.Code != "job_ended" {
+		t.Errorf("the document is %+v", d)
+	}
 }
 
 func TestGuardsAreConfiguredAndOverridden(t *testing.T) {

@@ -234,8 +234,9 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
-	for code, want := range map[string]string{"Something.New": "account_unknown", "Duplicate.Account": "account_ambiguous"} {
-		if b, err := resolve(refused(code)); err != nil || len(b.Invalid) != 1 || b.Invalid[0].Problem.Code != want {
+	for code, want := range map[string]string{"Something.New": "account_unknown", "User.Not.In.Organization": "account_unknown", "Duplicate.Account": "account_ambiguous"} {
+		b, err := resolve(refused(code))
+		if err != nil || len(b.Invalid) != 1 || b.Invalid[0].Problem.Code != want || strings.Contains(b.Errors[0].Message, "AccessKey") {
 			t.Errorf("%s: %v, %+v, want %s", code, err, b.Invalid, want)
 		}
 	}

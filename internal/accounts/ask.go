@@ -24,7 +24,7 @@ func (r *Resolver) ask(ctx context.Context, d Directory, a intake.Account) (inta
 		case ctx.Err() != nil:
 			return intake.Owner{}, ctx.Err()
 		case err == nil && answer.UserID == "":
-			return nobody(a, "it answered without a user"), nil
+			return nobody(a, "it answers without a user"), nil
 		case err == nil:
 			return intake.Owner{UserID: answer.UserID}, nil
 		case isDuplicate(err):
@@ -35,7 +35,7 @@ func (r *Resolver) ask(ctx context.Context, d Directory, a intake.Account) (inta
 		case passes(m.Class):
 			return intake.Owner{}, &LookupError{Err: err, Hint: m.Hint, Wait: true}
 		default:
-			return nobody(a, m.Hint), nil
+			return nobody(a, said(err)), nil
 		}
 	}
 }
@@ -78,9 +78,17 @@ func isDuplicate(err error) bool {
 	return strings.Contains(words, "duplicate") || strings.Contains(words, "重复")
 }
 
+// said is what Quick BI calls a refusal. What its hints advise is meant for changes.
+func said(err error) string {
+	if refusal, ok := errors.AsType[*quickbi.Error](err); ok && refusal.Code != "" {
+		return "it says " + refusal.Code
+	}
+	return "it names no reason"
+}
+
 func nobody(a intake.Account, why string) intake.Owner {
 	return intake.Owner{Code: intake.CodeAccountUnknown, Reason: fmt.Sprintf(
-		"Quick BI knows no account %q in the organization (%s); correct it, or write the user's id", a, strings.TrimRight(why, "."))}
+		"Quick BI knows no account %q in the organization (%s); correct it, or write the user's id", a, why)}
 }
 
 func several(a intake.Account) intake.Owner {

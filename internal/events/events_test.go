@@ -115,7 +115,7 @@ func TestALeaverLosesEverything(t *testing.T) {
 	}
 	open(true, "")
 	w.end(t, "failed", "lost")
-	open(true, "1 accesses are being revoked again")
+	open(true, "accesses that are being revoked again: 1")
 	if e := w.event(t, "u", "gone"); e.Rounds != 1 {
 		t.Errorf("%d rounds, want 1", e.Rounds)
 	}
@@ -128,7 +128,7 @@ func TestALeaverLosesEverything(t *testing.T) {
 	open(true, "revoked again")
 	w.end(t, "no_change", "lost")
 	grant("again", "granted")
-	open(true, "1 accesses were granted again")
+	open(true, "accesses that were granted again after it: 1")
 	want(t, "what is wanted", w.wanted(t, "u"), []string{"granted"})
 	w.accept(t, fact("back", 2, "joiner", "u", "guest")) // then it is nobody's fault
 	w.round(t)

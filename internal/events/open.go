@@ -52,12 +52,12 @@ func (a *Applier) lookAfter(ctx context.Context, e store.PersonEvent) error {
 	case len(left.failed) > 0 && e.Rounds < againRounds && e.MayAgain:
 		return a.revokeAgain(ctx, e, left.failed)
 	case len(left.failed) > 0:
-		e.Problem = fmt.Sprintf("%d accesses could not be revoked, and were tried again %d times (%s); look at the failures of its jobs", len(left.failed), e.Rounds, naming(left.failed))
+		e.Problem = fmt.Sprintf("accesses that could not be revoked: %d, tried again: %d times (%s); look at the failures of its jobs", len(left.failed), e.Rounds, naming(left.failed))
 		return a.store.LookAgain(ctx, e, lookFailed)
 	case left.waiting > 0:
 		return a.store.LookAgain(ctx, e, lookPending)
 	case len(left.since) > 0:
-		e.Problem = fmt.Sprintf("%d accesses were granted again after it: %s", len(left.since), naming(left.since))
+		e.Problem = fmt.Sprintf("accesses that were granted again after it: %d (%s)", len(left.since), naming(left.since))
 		return a.store.LookAgain(ctx, e, lookGranted)
 	case left.away:
 		return a.verify(ctx, e, left)
@@ -124,7 +124,7 @@ func (a *Applier) revokeAgain(ctx context.Context, e store.PersonEvent, failed [
 		return err
 	}
 	next := againAfter(e.Rounds)
-	e.Problem = fmt.Sprintf("%d accesses are being revoked again: %s", len(failed), naming(failed))
+	e.Problem = fmt.Sprintf("accesses that are being revoked again: %d (%s)", len(failed), naming(failed))
 	e.Rounds++
 	a.options.Log.Warn().Str("event", e.ID).Int("accesses", len(failed)).Int("round", e.Rounds).Msg("what was taken away could not be revoked; it is revoked again")
 	if err := a.store.RoundDone(ctx, e, next); err != nil {

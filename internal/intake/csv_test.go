@@ -309,7 +309,7 @@ func TestReadCSVWarnsAboutUIDs(t *testing.T) {
 		"revoke,u,qa_resource,r,",
 		"revoke,1234567890123456,qa_resource,r,",
 		"revoke,1234567890123457,qa_resource,r,")
-	equal(t, "warnings", []string{"2 rows have a principal of 16 digits, the first on line 3: " +
+	equal(t, "warnings", []string{"rows with a principal of 16 digits: 2, the first on line 3; " +
 		"make sure that these are Quick BI user ids and not Alibaba Cloud UIDs"}, b.Warnings)
 }
 

@@ -30,7 +30,7 @@ func (b *builder) finish() (*Batch, error) {
 		b.warnf("columns without a meaning here are carried through to the result file: %s", quotedList(unknown))
 	}
 	if b.uids.rows > 0 {
-		b.warnf("%d rows have a principal of 16 digits, the first on line %d: make sure that these are Quick BI user ids and not Alibaba Cloud UIDs",
+		b.warnf("rows with a principal of 16 digits: %d, the first on line %d; make sure that these are Quick BI user ids and not Alibaba Cloud UIDs",
 			b.uids.rows, b.uids.line)
 	}
 	b.warnOfCells()

@@ -332,6 +332,6 @@ func (f *fullness) admit(ctx context.Context, lane store.Lane, most int) error {
 	}
 	return &Problem{
 		Status: http.StatusServiceUnavailable, Code: "queue_full", RetryAfter: time.Minute, Limit: int64(most),
-		Detail: "too many tasks wait; nothing was accepted but urgent jobs are. Repeat the request with the same key",
+		Detail: "too many tasks wait, so that only urgent jobs are accepted; nothing was accepted. Repeat the request with the same key",
 	}
 }

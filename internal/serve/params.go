@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -189,12 +191,25 @@ func (s *Server) order(w http.ResponseWriter, r *http.Request, into any) error {
 	in := json.NewDecoder(bytes.NewReader(text))
 	in.DisallowUnknownFields()
 	if err := in.Decode(into); err != nil {
-		return problemf(http.StatusBadRequest, "invalid_json", "the body is not the JSON object that is expected here: %.200s", err.Error())
+		return problemf(http.StatusBadRequest, "invalid_json", "the body is not the JSON object that is expected here: %s", jsonFault(err))
 	}
 	if in.More() {
 		return problemf(http.StatusBadRequest, "invalid_json", "the body is more than one JSON object")
 	}
 	return nil
+}
+
+// jsonFault says what is wrong with a JSON document, in words of the document.
+func jsonFault(err error) string {
+	wrong, isType := errors.AsType[*json.UnmarshalTypeError](err)
+	switch {
+	case !isType:
+		return strings.TrimPrefix(fmt.Sprintf("%.200s", err.Error()), "json: ")
+	case wrong.Field == "":
+		return "it is of the type " + wrong.Value
+	default:
+		return fmt.Sprintf("%q has a value of the type %s", wrong.Field, wrong.Value)
+	}
 }
 
 // mediaType is the type of the body, without parameters.

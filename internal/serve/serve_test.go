@@ -410,9 +410,16 @@ func TestJobsAreControlled(t *testing.T) {
 	if job := decode[submitted](t, ask("cancel", "").want(t, http.StatusOK)); job.Changed {
 		t.Error("canceling twice changed something")
 	}
-	for body, code := range map[string]string{`{"why":"x"}`: "invalid_json", `[1`: "invalid_json", `{} {}`: "invalid_json", `{"reason":"a\u0000"}`: "invalid_parameter"} {
+	for body, code := range map[string]string{`{"why":"x"}`: "invalid_json", `[1`: "invalid_json", `{} {}`: "invalid_json", `{"reason":[]}`: "invalid_json", `{"reason":"a\u0000"}`: "invalid_parameter"} {
 		w.do(asked{method: "POST", path: "/v1/jobs/" + id + ":cancel", body: body, header: order, raw: true}).problem(t, http.StatusBadRequest, code)
 	}
+	for body, want := range map[string]string{`[]`: "it is of the type array", `{"reason":7}`: `"reason" has a value of the type number`, `{"why":"x"}`: `unknown field "why"`} {
+		p := w.do(asked{method: "POST", path: "/v1/jobs/" + id + ":cancel", body: body, header: order, raw: true}).problem(t, http.StatusBadRequest, "invalid_json")
+		if !strings.Contains(p.Detail, want) || strings.Contains(p.Detail, "Go") || strings.Contains(p.Detail, "json:") {
+			t.Errorf("%s: it says %q, want %q", body, p.Detail, want)
+		}
+	}
+	w.do(asked{method: "POST", path: "/v1/jobs/" + id + ":retry", body: `{"requested_by":"token:other"}`, header: order}).problem(t, http.StatusBadRequest, "invalid_parameter")
 	w.do(asked{method: "POST", path: "/v1/jobs/" + id + ":explode", raw: true}).problem(t, http.StatusNotFound, "not_found")
 	w.do(asked{method: "POST", path: "/v1/jobs/" + id, raw: true}).problem(t, http.StatusNotFound, "not_found")
 	w.do(asked{method: "POST", path: "/v1/jobs/" + id + ":cancel", body: "reason=x", header: map[string]string{"Content-Type": "application/x-www-form-urlencoded"}, raw: true}).

@@ -185,12 +185,12 @@ RETURNING j.id, p.guard, p.reason, p.at`
 // returns [ErrNotFound].
 func (s *Store) Release(ctx context.Context, id string, o Order) (released bool, err error) {
 	err = s.inTx(ctx, "releasing job "+id, func(tx pgx.Tx) error {
-		var job int64
-		if err := tx.QueryRow(ctx, `SELECT id FROM jobs WHERE ulid = $1 FOR NO KEY UPDATE`, id).Scan(&job); err != nil {
+		job, err := pausable(ctx, tx, OfJob(id))
+		if err != nil {
 			return err
 		}
 		var p Pause
-		err := tx.QueryRow(ctx, releaseJob, id).Scan(&job, &p.Guard, &p.Reason, &p.Since)
+		err = tx.QueryRow(ctx, releaseJob, id).Scan(&job, &p.Guard, &p.Reason, &p.Since)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
