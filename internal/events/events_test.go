@@ -258,7 +258,7 @@ func TestALeaverIsNotClosedPastAJobThatIsAccepted(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.round(t)
-	if e := w.event(t, "u", "gone"); !e.Open || !strings.Contains(e.Problem, "1 accesses were granted again after it: qa_resource again") {
+	if e := w.event(t, "u", "gone"); !e.Open || !strings.Contains(e.Problem, "accesses that were granted again after it: 1 (qa_resource again)") {
 		t.Errorf("after the job, the leaver is %+v", e)
 	}
 	want(t, "what is wanted", w.wanted(t, "u"), []string{"again"}) // it was asked for later

@@ -101,7 +101,7 @@ func TestALeaverIsReadBack(t *testing.T) {
 		t.Errorf("right after the read, the leaver is %+v", e)
 	}
 	w.finds(t, "answered qa_resource both", "not_granted  by-hand", "still_there dashboard new", "still_there workspace room")
-	look(true, 1, "2 accesses are being revoked again: dashboard new, workspace room")
+	look(true, 1, "accesses that are being revoked again: 2 (dashboard new, workspace room)")
 	job, again := w.newest(t)
 	want(t, "revoked again", again, []string{"revoke new", "revoke room"})
 	if job.Lane != store.Urgent {
