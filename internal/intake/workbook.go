@@ -136,7 +136,7 @@ func zipKind(raw []byte, err error) string {
 	case has("word/document.xml"), has("ppt/presentation.xml"):
 		return "this is an Office file but no workbook; put the rows into a sheet and save it as .xlsx or as CSV UTF-8"
 	case errors.Is(err, zip.ErrFormat):
-		return "the file begins as a workbook and is cut off; copy it again once it is complete"
+		return "the file begins as an Excel workbook and is cut off; copy it again once it is complete"
 	case has("xl/workbook.xml"):
 		return "the workbook cannot be read (" + err.Error() + "); open it and save it again, or save it as CSV UTF-8"
 	default:

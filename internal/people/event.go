@@ -228,7 +228,7 @@ func readTexts(text []byte) (map[string]string, *Problem) {
 			return malformed(fmt.Sprintf("the value of %.40q is not a text; put it into quotes", name))
 		}
 		if strings.ContainsRune(s, utf8.RuneError) { // nobody knows what stood there
-			return nil, &Problem{Line: 1, Field: name, Code: CodeMalformed, Message: fmt.Sprintf("%s holds U+FFFD, or half of a surrogate pair, where a character was lost; write it anew", name)}
+			return nil, &Problem{Line: 1, Field: name, Code: CodeMalformed, Message: name + " holds U+FFFD, or half of a surrogate pair, where a character was lost; write it anew"}
 		}
 		if _, twice := values[name]; twice {
 			return nil, &Problem{Line: 1, Field: clipped(name), Code: CodeRepeatedField, Message: fmt.Sprintf("%.40q is there twice; keep one", name)}

@@ -286,7 +286,7 @@ func TestACrashSubmitsNothingTwice(t *testing.T) {
 	}{
 		{"before it is moved", func(*world, store.OpenRun) {}},
 		{"after it is moved", func(w *world, run store.OpenRun) {
-			if err := (&work{Runner: w.runner, run: run}).inbox().take(run.Inputs[0]); err != nil {
+			if err := (&work{Runner: w.runner, run: run}).inbox().take(store.RunInput{File: "people.csv"}); err != nil {
 				w.t.Fatal(err)
 			}
 		}},

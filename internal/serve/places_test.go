@@ -28,6 +28,12 @@ func TestPlacesAreShared(t *testing.T) {
 			}
 			return err
 		}
+		exit := func(place int) {
+			mu.Lock()
+			l := leave[place]
+			mu.Unlock()
+			l()
+		}
 		for i, token := range []string{"a", "a", "a", "a", "b", "b", "c"} { // as long as it has fewer than are free
 			began := time.Now()
 			if err := enter(token); err != nil || time.Since(began) > 0 {
@@ -55,21 +61,21 @@ func TestPlacesAreShared(t *testing.T) {
 			}()
 			synctest.Wait()
 		}
-		leave[0]() // of a, which then has three, and two are free
-		leave[0]()
+		exit(0) // of a, which then has three, and two are free
+		exit(0)
 		synctest.Wait()
 		if got := <-served; got != "c" || len(served) > 0 {
 			t.Errorf("%s gets the place, and %d more", got, len(served))
 		}
-		leave[1]()
-		leave[2]()
-		leave[4]()
+		exit(1)
+		exit(2)
+		exit(4)
 		synctest.Wait()
 		if one, two := <-served, <-served; fmt.Sprint(one, two) != "ab" && fmt.Sprint(one, two) != "ba" {
 			t.Errorf("%s and %s get a place", one, two)
 		}
-		for _, l := range leave {
-			l()
+		for i := range leave {
+			exit(i)
 		}
 		if p.free != 8 || len(p.has) != 0 || len(p.waiting) != 0 {
 			t.Errorf("in the end %d are free, %v have some and %d wait", p.free, p.has, len(p.waiting))

@@ -65,7 +65,7 @@ type ClaimRequest struct {
 // nobody waits for a cancel of a million tasks who has another one to claim.
 const claimTasks = `
 WITH free AS (
-    SELECT x.*
+    SELECT x.job_id, x.no, x.generation, x.worker, x.lease, x.token, x.place
     FROM unnest($1::bigint[], $2::int[], $3::int[], $4::text[], $5::interval[], $6::bigint[])
         WITH ORDINALITY AS x (job_id, no, generation, worker, lease, token, place)
     JOIN tasks t ON t.job_id = x.job_id AND t.no = x.no

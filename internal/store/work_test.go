@@ -3,6 +3,7 @@ package store_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -106,12 +107,12 @@ func TestFailureGroupsOfTheFirst(t *testing.T) {
 	}
 	for most, want := range map[int]string{0: "a×2 b×1 ", 1: "b×1 ", 2: "a×1 b×1 ", 3: "a×2 b×1 ", 4: "a×2 b×1 "} {
 		groups, err := w.FailureGroups(t.Context(), created.ID, most)
-		got := ""
+		var got strings.Builder
 		for _, g := range groups {
-			got += fmt.Sprintf("%s×%d ", g.Code, g.Count)
+			fmt.Fprintf(&got, "%s×%d ", g.Code, g.Count)
 		}
-		if err != nil || got != want {
-			t.Errorf("of the first %d: %q (%v), want %q", most, got, err, want)
+		if err != nil || got.String() != want {
+			t.Errorf("of the first %d: %q (%v), want %q", most, got.String(), err, want)
 		}
 	}
 }
