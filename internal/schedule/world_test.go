@@ -224,6 +224,9 @@ func (w *world) work(refused ...string) (sent []string) {
 			w.t.Fatal(err)
 		}
 	}
+	if err := w.redis.FlushDB(ctx).Err(); err != nil { // what is done is not queued any more
+		w.t.Fatal(err)
+	}
 	slices.Sort(sent)
 	return sent
 }

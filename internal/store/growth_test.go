@@ -139,7 +139,7 @@ func TestNoMonthIsReadButThatOfTheJobs(t *testing.T) {
 		"results of several": w.planOf(t, fmt.Sprintf(store.Results, store.OfJobs, "LEFT"), []int64{job, job + 1}, []string{}),
 		"calls":              w.planOf(t, fmt.Sprintf(store.Calls, store.OfOneJob), job),
 		"calls of several":   w.planOf(t, fmt.Sprintf(store.Calls, store.OfJobs), []int64{job, job + 1}),
-		"failures by cause":  w.planOf(t, store.Groups, job),
+		"failures by cause":  w.planOf(t, store.Groups, job, 0),
 		"rows to retry":      w.planOf(t, store.RetryRows, job, true, ""),
 		"how many to retry":  w.planOf(t, store.CountRetryRows, job, true, ""),
 		"what a person has":  w.planOf(t, fmt.Sprintf(store.GrantedTo, store.OfTheJobs), "UTC", "user", "u1", []int64{job}, []int64{job}, []int{1}),
