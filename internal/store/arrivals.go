@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 const (
@@ -15,12 +16,16 @@ const (
 	// Of what is written together.
 	mostArrivals       = 64
 	mostArrivalChanges = 5000
+
+	// longArrival is after how long those that come next do not wait for a group:
+	// the key of a job may be taken by a large one that is being written.
+	longArrival = 3 * time.Second
 )
 
 // arrivals has small jobs written together that come while others are being
 // written. Nobody waits for company: one that comes alone is written at once. But
-// there is one transaction at a time, so the more come the more share one, and
-// calls are kept from being written down no more often than that.
+// there is one transaction at a time, unless one takes long, so the more come the
+// more share one, and calls are kept from being written down no more often than that.
 type arrivals struct {
 	accept func(ctx context.Context, jobs []NewJob) ([]*pending, error)
 
@@ -82,7 +87,17 @@ func (a *arrivals) run() {
 		if len(group) == 0 {
 			return
 		}
-		a.write(group)
+		written := make(chan struct{})
+		go func() {
+			defer close(written)
+			a.write(group)
+		}()
+		long := time.NewTimer(longArrival)
+		select {
+		case <-written:
+		case <-long.C:
+		}
+		long.Stop()
 	}
 }
 

@@ -142,6 +142,36 @@ func TestAJobThatIsRefusedTakesNoOthersWithIt(t *testing.T) {
 	}
 }
 
+// A job whose key is taken by one that is still being written waits for that one,
+// and nobody waits with it.
+func TestAKeyThatIsTakenHoldsNobodyElseUp(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.exec(t, `BEGIN`)
+	w.exec(t, `INSERT INTO jobs (ulid, source, requested_by, lane, idempotency_key, fingerprint, rows, header, next_task)
+		VALUES ('01' || repeat('0', 24), 'test', 'tester', 'normal', 'taken', 'large', 1, '{action}', 2)`)
+	same := make(chan error, 1)
+	go func() {
+		_, err := w.CreateJob(t.Context(), asking(access.Grant, "taken", "u").job())
+		same <- err
+	}()
+	testenv.Eventually(t, "the second job of the key waits", func() bool {
+		return w.number(t, `SELECT count(*) FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted`) > 0
+	})
+	if _, err := w.CreateJob(t.Context(), asking(access.Grant, "other", "u").job()); err != nil {
+		t.Errorf("another job: %v", err)
+	}
+	select {
+	case err := <-same:
+		t.Errorf("the second job of the key did not wait: %v", err)
+	default:
+	}
+	w.exec(t, `COMMIT`)
+	if err := <-same; !errors.Is(err, store.ErrKeyReused) {
+		t.Errorf("the second job of the key: %v", err)
+	}
+}
+
 // A new job is told as it would be read.
 func TestANewJobIsToldAsItIsRead(t *testing.T) {
 	t.Parallel()
