@@ -2,7 +2,8 @@
 -- version, spacing (share of the rate that is used), processes if this one was
 -- without Redis until now (else 0), slots booked before and not used, process,
 -- its waiters "urgent normal bulk" after these slots, the slot that it booked last,
--- until when it was told to wait: whoever told it may not have been heard here,
+-- for how long it was told to wait still (not until when: it would be known a
+-- little less well): whoever told it may not have been heard here,
 -- how long from now the first slot is at least, by how much more than it may be
 -- a call was late, and its slot, the channel of freezes.
 local n = tonumber(ARGV[1])
@@ -52,7 +53,8 @@ if s.owed > 0 and math.max(s.tat, now) > s.owing + 0.7 * second then
   s.owed = 0
 end
 
-freeze(math.min(tonumber(ARGV[11]), now + 120 * second), ARGV[15])
+local still = tonumber(ARGV[11])
+if still > 0 then freeze(now + math.min(still, 120 * second), ARGV[15]) end
 local queued = s.tat > now
 local first = math.max(s.tat, now + tonumber(ARGV[12]), s.frozen)
 local counts = { sent = n - tonumber(ARGV[7]), busy = 0, queued = 0 }

@@ -94,7 +94,7 @@ func (s *shared) reserve(ctx context.Context, r request) (reply, error) {
 	waiting := fmt.Sprintf("%d %d %d", r.waiting[Urgent], r.waiting[Normal], r.waiting[Bulk])
 	v, err := reserveScript.Run(ctx, s.redis, s.keys,
 		r.slots, s.perSecond, r.over.perSecond, r.over.version, headroom(r.limit), r.sharers, r.unused, s.process, waiting, r.last,
-		s.tell(r.frozen), r.lead.Microseconds(), r.late.by.Microseconds(), r.late.slot, s.channel).Int64Slice()
+		max(0, time.Until(r.frozen)).Microseconds(), r.lead.Microseconds(), r.late.by.Microseconds(), r.late.slot, s.channel).Int64Slice()
 	if err != nil || len(v) != 6 {
 		return reply{}, errors.Join(err, errAnswer(v, 6))
 	}
