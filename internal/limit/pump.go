@@ -197,7 +197,7 @@ func (l *Limiter) book(now time.Time) {
 //nolint:contextcheck,nolintlint // hence a context of its own; it is the callers that would be blamed
 func (l *Limiter) ask(now time.Time, slots int) {
 	l.booking, l.asked = true, now
-	r := request{slots: slots, limit: l.limit, over: l.over, unused: l.unused, waiting: l.line.waiting(len(l.booked) + slots), last: l.last, late: l.late}
+	r := request{slots: slots, over: l.over, unused: l.unused, waiting: l.line.waiting(len(l.booked) + slots), last: l.last, late: l.late}
 	if l.missed.After(now) { // what Redis told comes back a little later each time, and is not told to it again
 		r.frozen = l.missed
 	}
@@ -298,7 +298,7 @@ func (l *Limiter) back() {
 
 // guarded is how close calls of one process may follow each other. Those that
 // were late catch up with it.
-func guarded(limit float64) rate.Limit { return rate.Limit(limit * (1 + 3*headroom(limit)) / 4) }
+func guarded(limit float64) rate.Limit { return rate.Limit(limit * (1 + 3*headroom) / 4) }
 
 func laterOf(a, b time.Time) time.Time {
 	if a.After(b) {

@@ -5,7 +5,7 @@
 -- for how long it was told to wait still (not until when: it would be known a
 -- little less well): whoever told it may not have been heard here,
 -- how long from now the first slot is at least, by how much more than it may be
--- a call was late, and its slot, the channel of freezes.
+-- a call was late, and its slot.
 local n = tonumber(ARGV[1])
 local known = s.limit > 0
 applyLimit(limitOf(tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])))
@@ -54,7 +54,7 @@ if s.owed > 0 and math.max(s.tat, now) > s.owing + 0.7 * second then
 end
 
 local still = tonumber(ARGV[11])
-if still > 0 then freeze(now + math.min(still, 120 * second), ARGV[15]) end
+if still > 0 then s.frozen = math.max(s.frozen, now + math.min(still, 120 * second)) end
 local queued = s.tat > now
 local first = math.max(s.tat, now + tonumber(ARGV[12]), s.frozen)
 local counts = { sent = n - tonumber(ARGV[7]), busy = 0, queued = 0 }

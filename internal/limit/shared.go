@@ -11,11 +11,10 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// headroom is the share of a limit of so many calls a second that is used. Calls
-// leave evenly spaced and arrive jittered: without it, one that is late and one
-// that is early make a second that holds one call too many. The lower the limit,
-// the more one call weighs.
-func headroom(limit float64) float64 { return 0.982 + 0.003*min(1, limit/100) }
+// headroom is the share of a limit that is used. Calls leave evenly spaced and
+// arrive jittered: without it, one that is late and one that is early make a second
+// that holds one call too many. So arrivals may be 23 ms closer than departures.
+const headroom = 0.977
 
 // askFor is how long Redis may take before it counts as away. An answer that
 // comes later is used.
@@ -51,7 +50,6 @@ type shared struct {
 	keys      []string
 	process   string
 	perSecond float64
-	channel   string // where freezes are told
 
 	mu    sync.Mutex
 	clock clock
@@ -62,10 +60,7 @@ func newShared(o Options) *shared {
 	if c, ok := client.(*redis.Client); ok {
 		client = c.WithTimeout(2 * askFor)
 	}
-	return &shared{
-		redis: client, keys: keys(o.Action), process: o.Process, perSecond: o.PerSecond, channel: channelOf(o.Redis, o.Action),
-		clock: clock{start: time.Now()},
-	}
+	return &shared{redis: client, keys: keys(o.Action), process: o.Process, perSecond: o.PerSecond, clock: clock{start: time.Now()}}
 }
 
 // reply is what Redis told.
@@ -81,7 +76,6 @@ type request struct {
 	slots   int
 	lead    time.Duration // no slot comes sooner from now
 	frozen  time.Time     // nothing goes out before; zero means nothing
-	limit   float64       // as last heard
 	over    override
 	sharers int // processes, if this one was without Redis until now
 	unused  int
@@ -93,8 +87,8 @@ type request struct {
 func (s *shared) reserve(ctx context.Context, r request) (reply, error) {
 	waiting := fmt.Sprintf("%d %d %d", r.waiting[Urgent], r.waiting[Normal], r.waiting[Bulk])
 	v, err := reserveScript.Run(ctx, s.redis, s.keys,
-		r.slots, s.perSecond, r.over.perSecond, r.over.version, headroom(r.limit), r.sharers, r.unused, s.process, waiting, r.last,
-		max(0, time.Until(r.frozen)).Microseconds(), r.lead.Microseconds(), r.late.by.Microseconds(), r.late.slot, s.channel).Int64Slice()
+		r.slots, s.perSecond, r.over.perSecond, r.over.version, headroom, r.sharers, r.unused, s.process, waiting, r.last,
+		max(0, time.Until(r.frozen)).Microseconds(), r.lead.Microseconds(), r.late.by.Microseconds(), r.late.slot).Int64Slice()
 	if err != nil || len(v) != 6 {
 		return reply{}, errors.Join(err, errAnswer(v, 6))
 	}
@@ -115,7 +109,7 @@ func (s *shared) throttled(ctx context.Context, of slot, told time.Duration, ove
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 4*askFor)
 	defer cancel()
 	v, err := throttledScript.Run(ctx, s.redis, s.keys,
-		told.Microseconds(), of.booked, of.redis, s.perSecond, over.perSecond, over.version, s.channel).Int64Slice()
+		told.Microseconds(), of.booked, of.redis, s.perSecond, over.perSecond, over.version).Int64Slice()
 	if err != nil || len(v) != 4 {
 		return reply{}, errors.Join(err, errAnswer(v, 4))
 	}
@@ -123,14 +117,6 @@ func (s *shared) throttled(ctx context.Context, of slot, told time.Duration, ove
 	defer s.mu.Unlock()
 	s.clock.hear(v[0])
 	return reply{frozen: s.clock.local(v[1]), rate: float64(v[2]) / 1000, limit: float64(v[3]) / 1000}, nil
-}
-
-// hear notes what Redis's time was just now, and returns an instant of it.
-func (s *shared) hear(now, at int64) time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.clock.hear(now)
-	return s.clock.local(at)
 }
 
 // tell is an instant by Redis's clock, in microseconds; 0 if it is zero. If Redis

@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"strconv"
-	"sync"
 	"testing"
 	"time"
 
@@ -276,45 +275,6 @@ func TestFreezeHoldsForEveryProcess(t *testing.T) {
 	testenv.Eventually(t, "calls go on", func() bool { return len(a.calls()) > n+20 })
 	cancel()
 	wait()
-}
-
-// TestFreezeReachesBookedSlots has a process told to wait while another one holds
-// a slot that comes before the end of the wait.
-func TestFreezeReachesBookedSlots(t *testing.T) {
-	t.Parallel()
-	f := setup(t, 2, 2)
-	ctx, cancel := context.WithCancel(t.Context())
-	var group sync.WaitGroup
-	defer group.Wait()
-	defer cancel()
-	group.Go(func() { limit.Listen(ctx, hooked{f.client}, f.limiters...) })
-	testenv.Eventually(t, "they listen", func() bool {
-		channels, err := f.client.PubSubChannels(t.Context(), "usher:limit:"+action+":*").Result()
-		return err == nil && len(channels) == 1
-	})
-	testenv.Eventually(t, "a slot was booked when the freeze was told", func() bool {
-		told := f.turns(t, 1)[0]
-		before := len(f.slots(t))
-		turn := f.limiters[1].Join(limit.Normal, 1)
-		defer turn.Leave()
-		gone := make(chan time.Time, 1)
-		go func() {
-			_ = turn.Go(t.Context())
-			gone <- time.Now()
-		}()
-		testenv.Eventually(t, "a slot is booked", func() bool { return len(f.slots(t)) > before })
-		slot := f.slots(t)[0]
-		until := time.Now().Add(time.Second)
-		throttle(t, time.Second, told)
-		if time.Until(slot) < 100*time.Millisecond {
-			<-gone
-			return false // the machine was too slow
-		}
-		if left := <-gone; left.Before(until) {
-			t.Errorf("a call left %s before the end of the freeze", until.Sub(left))
-		}
-		return true
-	})
 }
 
 func TestStateTellsWhatHappens(t *testing.T) {

@@ -83,15 +83,6 @@ local function applyLimit(limit)
   if s.tat > math.max(now, s.frozen) + 3 * second + 64 * second / s.rate then settle(32) end
 end
 
--- Nothing goes out before an instant. Who listens hears of it at once; that Redis
--- may not let us tell is no matter, since everybody hears of it with its next slot.
-local function freeze(at, channel)
-  if at > s.frozen then
-    s.frozen = at
-    redis.pcall('PUBLISH', channel, string.format('%.0f %.0f', now, at))
-  end
-end
-
 -- Adds to the counts of these five seconds.
 local function count(counts)
   local period = math.floor(now / (5 * second))

@@ -1,6 +1,5 @@
 -- A call was throttled. ARGV: how long to wait as it was told (0: it was not),
--- when its slot was booked, its slot, configured rate, override, its version, the
--- channel of freezes.
+-- when its slot was booked, its slot, configured rate, override, its version.
 local told, booked, slot = math.min(tonumber(ARGV[1]), 120 * second), tonumber(ARGV[2]), tonumber(ARGV[3])
 applyLimit(limitOf(tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])))
 
@@ -43,7 +42,7 @@ if s.cut == 0 or booked > s.cut then -- a congestion of its own
   s.step, s.stepped = 0, 0
 end
 s.evidence = s.evidence + 1
-freeze(now + wait, ARGV[7])
+s.frozen = math.max(s.frozen, now + wait)
 
 -- One congestion may be jitter, however many calls it holds: where machines stood
 -- still, all that waited arrives at once. Little is taken back then. Another one

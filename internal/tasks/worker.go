@@ -6,10 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,7 +18,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/usher-bi/usher/internal/access"
-	"github.com/usher-bi/usher/internal/limit"
 	"github.com/usher-bi/usher/internal/quickbi"
 	"github.com/usher-bi/usher/internal/store"
 )
@@ -82,7 +79,6 @@ type Worker struct {
 	log      zerolog.Logger
 	metrics  *metrics
 	handlers map[access.Action]*handler
-	limiters []*limit.Limiter
 	limits   *limits
 	costs    *costs
 	absence  *absence    // of Redis
@@ -114,7 +110,6 @@ func NewWorker(s *store.Store, queue redis.UniversalClient, client *quickbi.Clie
 	var shared trust
 	limiters := w.newLimiters()
 	w.limits = w.newLimits(limiters)
-	w.limiters = slices.Collect(maps.Values(limiters))
 	for _, action := range access.Actions() {
 		w.handlers[action] = &handler{
 			store: s, queue: w.queue, quickbi: client, limiters: limiters, trust: &shared, log: log,
@@ -163,7 +158,6 @@ func (w *Worker) work(ctx context.Context) error {
 		loops.Go(func() { w.feed(background) })
 		loops.Go(func() { w.keepLimits(background) })
 		loops.Go(func() { w.keepCosts(background) })
-		loops.Go(func() { limit.Listen(background, w.redis, w.limiters...) })
 		for _, c := range w.options.Chores {
 			loops.Go(func() { w.keepDoing(background, c) })
 		}
